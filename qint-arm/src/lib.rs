@@ -1,0 +1,1 @@
+//! Not written yet: this crate holds its place in the workspace.

@@ -1,0 +1,3 @@
+//! The `qint` command.
+
+fn main() {}

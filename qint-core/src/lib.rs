@@ -1,0 +1,43 @@
+//! Quantized matrices and the Llama forward pass, `no_std` and without an allocator: the same packed weights give the same
+//! bits on every CPU.
+//!
+//! # The layers, from the bottom
+//!
+//! | module | turns | into |
+//! |---|---|---|
+//! | [`codec`] | a stored code of 1, 2, 4 or 8 bits | a small integer level |
+//! | [`layout`] | (rows, columns, codec, group) | byte positions inside panels of 16 rows |
+//! | [`pack`] | codes and sub-scales in row order | panels, and back |
+//! | [`matrix`] | bytes and row scales | a checked [`QMatrix`](matrix::QMatrix) view that can't fail any more |
+//! | [`activation`] | f32 activations | i8 codes with one scale per block, after an optional [`hadamard`] transform |
+//! | [`isa`] | one kind of CPU | sixteen-lane operations |
+//! | [`kernel`] | a matrix and activations | f32 outputs, bit-identical on every backend |
+//! | [`backend`] | what this CPU offers | one closed choice, made once |
+//! | [`team`] | a job | the same job on several threads, over disjoint rows |
+//! | [`llama`] | token ids | logits, in memory that the caller provides |
+//!
+//! [`mod@reference`] holds the readable formulas that all of it is tested against.
+//!
+//! Nothing here reads a file, allocates, or keeps state in a static. Views are checked once when they are made; after
+//! that there is no error to handle and nothing is checked again.
+#![no_std]
+#![deny(unsafe_code)]
+#[cfg(feature = "std")]
+extern crate std;
+
+pub mod activation;
+pub mod backend;
+pub mod codec;
+pub mod dequantize;
+pub mod error;
+pub mod hadamard;
+pub mod isa;
+pub mod kernel;
+pub mod layout;
+pub mod llama;
+pub mod matrix;
+pub mod pack;
+pub mod reference;
+pub mod team;
+
+pub use error::Error;
