@@ -1,1 +1,18 @@
-//! Not written yet.
+//! Around qint-core: files, conversion, tokenizers, sampling, generation and evaluation.
+//!
+//! # The way of the data
+//!
+//! ```text
+//! model directory | GGUF | NPZ   source       named tensors, borrowed from a mapping, read by rows
+//!    → quantizer                 quantize     codes + scales
+//!    → container                 container    *.qint.safetensors, written atomically
+//!    → mapped view               container    checked once, infallible after, zero copy
+//!    → model                     model        qint_core::llama::Weights over the mapping
+//!    → engine                    engine       backend + threads + memory
+//!    → sampler → text            sample, tokenizer, chat, generate
+//! ```
+pub mod config;
+pub mod error;
+pub mod source;
+
+pub use error::{Error, Result};
