@@ -41,6 +41,13 @@ pub enum Error {
         /// The number expected.
         expected: usize,
     },
+    /// A number of the architecture is not finite or not positive.
+    Number {
+        /// Which number.
+        what: &'static str,
+        /// The number given.
+        given: f64,
+    },
     /// A row scale is neither 0 nor within 2⁻⁶⁰..2⁶⁰ in magnitude.
     RowScale {
         /// The row.
@@ -76,6 +83,7 @@ impl fmt::Display for Error {
             Error::Length { what, given, needed } => write!(f, "{what} holds {given} elements, {needed} are needed"),
             Error::Misaligned { what, needed } => write!(f, "{what} must start at a multiple of {needed} bytes"),
             Error::Mismatch { what, found, expected } => write!(f, "{what} is {found}, but {expected} is expected"),
+            Error::Number { what, given } => write!(f, "{what} is {given}, a positive finite number is needed"),
             Error::RowScale { row, scale } => {
                 write!(f, "row {row} has scale {scale:e}; a row scale is 0 or from 2^-60 to 2^60 in magnitude")
             }

@@ -1,4 +1,12 @@
 //! The architecture of one model, as numbers.
+use crate::{Error, layout::MAX_DIMENSION};
+
+/// The largest number of transformer blocks.
+pub const MAX_LAYERS: usize = 1024;
+/// The largest width of a head.
+pub const MAX_HEAD_DIM: usize = 512;
+/// The largest context; positions below it are exact in f32.
+pub const MAX_CONTEXT: usize = 1 << 24;
 
 /// Everything that tells one Llama-family model from another.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,4 +73,66 @@ pub enum RopeScaling {
         /// Context before the stretch.
         original_context: f64,
     },
+}
+
+impl Config {
+    /// Refuses what no pass could compute.
+    ///
+    /// # Errors
+    /// [`Error::Dimension`] for a size of 0 or above its cap, [`Error::Mismatch`] if `kv_heads` does not divide `heads` or
+    /// `head_dim` is odd, [`Error::Number`] for a number that is not finite or not positive.
+    pub fn check(&self) -> Result<(), Error> {
+        self.check_dimensions()?;
+        expect("heads modulo KV heads", self.heads % self.kv_heads, 0)?;
+        expect("head dimension modulo 2", self.head_dim % 2, 0)?;
+        self.check_numbers()
+    }
+
+    /// Rows of Q: `heads · head_dim`.
+    pub const fn q_dim(&self) -> usize {
+        self.heads * self.head_dim
+    }
+
+    /// Rows of K and of V: `kv_heads · head_dim`.
+    pub const fn kv_dim(&self) -> usize {
+        self.kv_heads * self.head_dim
+    }
+
+    fn check_dimensions(&self) -> Result<(), Error> {
+        let dimension = |what, given, limit| {
+            if (1..=limit).contains(&given) { Ok(()) } else { Err(Error::Dimension { what, given, limit }) }
+        };
+        dimension("hidden size", self.hidden, MAX_DIMENSION)?;
+        dimension("intermediate size", self.intermediate, MAX_DIMENSION)?;
+        dimension("layers", self.layers, MAX_LAYERS)?;
+        dimension("head dimension", self.head_dim, MAX_HEAD_DIM)?;
+        dimension("heads", self.heads, MAX_DIMENSION / self.head_dim)?;
+        dimension("KV heads", self.kv_heads, self.heads)?;
+        dimension("vocabulary", self.vocabulary, MAX_DIMENSION)?;
+        dimension("context", self.context, MAX_CONTEXT)?;
+        dimension("sliding window", self.sliding_window.unwrap_or(1), usize::MAX)
+    }
+
+    fn check_numbers(&self) -> Result<(), Error> {
+        let positive = |what, given: f64| {
+            if given > 0.0 && given.is_finite() { Ok(()) } else { Err(Error::Number { what, given }) }
+        };
+        positive("norm epsilon", f64::from(self.norm_epsilon))?;
+        positive("embedding scale", f64::from(self.embedding_scale))?;
+        positive("rope theta", self.rope_theta)?;
+        match self.rope_scaling {
+            RopeScaling::None => Ok(()),
+            RopeScaling::Linear { factor } => positive("rope scaling factor", factor),
+            RopeScaling::Llama3 { factor, low_frequency, high_frequency, original_context } => {
+                positive("rope scaling factor", factor)?;
+                positive("rope low frequency factor", low_frequency)?;
+                positive("rope original context", original_context)?;
+                positive("rope high minus low frequency factor", high_frequency - low_frequency)
+            }
+        }
+    }
+}
+
+pub(super) fn expect(what: &'static str, found: usize, expected: usize) -> Result<(), Error> {
+    if found == expected { Ok(()) } else { Err(Error::Mismatch { what, found, expected }) }
 }

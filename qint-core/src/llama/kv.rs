@@ -1,4 +1,9 @@
 //! The keys and values of one sequence.
+//!
+//! Order: `[layer][keys, values][KV head][position][head_dim]`, so one head's positions are neighbours; scales of
+//! [`KvKind::I8`]: `[layer][keys, values][KV head][position]`.
+use super::{Config, config::expect};
+use crate::{Error, matrix::expect_length};
 use half::f16;
 
 /// How keys and values are stored.
@@ -10,6 +15,15 @@ pub enum KvKind {
     F16,
     /// i8 with one f32 scale per (position, KV head, K or V).
     I8,
+}
+
+/// The lengths of a [`KvStore`]'s buffers, in elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KvPlan {
+    /// Numbers: f32, f16 or i8.
+    pub values: usize,
+    /// f32 scales; 0 unless [`KvKind::I8`].
+    pub scales: usize,
 }
 
 /// Memory for one sequence's keys and values.
@@ -31,6 +45,90 @@ pub enum KvStore<'a> {
 /// One sequence: stored positions and room for more.
 #[derive(Debug)]
 pub struct KvCache<'a> {
-    #[expect(dead_code)]
     store: KvStore<'a>,
+    layers: usize,
+    kv_heads: usize,
+    head_dim: usize,
+    capacity: usize,
+    len: usize,
+}
+
+impl KvPlan {
+    /// The buffers for `capacity` positions of a model of `config` ([checked](Config::check)).
+    ///
+    /// # Errors
+    /// [`Error::Dimension`] if `capacity` is 0 or the buffers can't be addressed.
+    pub const fn new(kind: KvKind, capacity: usize, config: &Config) -> Result<KvPlan, Error> {
+        let (bytes, heads) = (size_of::<f32>(), 2 * config.layers);
+        let limit = isize::MAX as usize / bytes / config.head_dim / config.kv_heads / heads;
+        let heads = heads * config.kv_heads;
+        if capacity == 0 || capacity > limit {
+            return Err(Error::Dimension { what: "KV positions", given: capacity, limit });
+        }
+        let scales = if matches!(kind, KvKind::I8) { heads * capacity } else { 0 };
+        Ok(KvPlan { values: heads * capacity * config.head_dim, scales })
+    }
+}
+
+impl KvStore<'_> {
+    /// How it stores.
+    pub const fn kind(&self) -> KvKind {
+        match self {
+            KvStore::F32(_) => KvKind::F32,
+            KvStore::F16(_) => KvKind::F16,
+            KvStore::I8 { .. } => KvKind::I8,
+        }
+    }
+}
+
+impl<'a> KvCache<'a> {
+    /// An empty sequence of at most `capacity` positions, in buffers as long as [`KvPlan`] says. Their content doesn't
+    /// matter.
+    ///
+    /// # Errors
+    /// [`Error::Dimension`] as [`KvPlan::new`], [`Error::Length`] if a buffer has another length.
+    pub fn new(config: &Config, capacity: usize, store: KvStore<'a>) -> Result<KvCache<'a>, Error> {
+        let plan = KvPlan::new(store.kind(), capacity, config)?;
+        let (values, scales) = match &store {
+            KvStore::F32(values) => (values.len(), 0),
+            KvStore::F16(values) => (values.len(), 0),
+            KvStore::I8 { codes, scales } => (codes.len(), scales.len()),
+        };
+        expect_length("KV values", values, plan.values)?;
+        expect_length("KV scales", scales, plan.scales)?;
+        let (layers, kv_heads, head_dim) = (config.layers, config.kv_heads, config.head_dim);
+        Ok(KvCache { store, layers, kv_heads, head_dim, capacity, len: 0 })
+    }
+
+    /// How it stores.
+    pub const fn kind(&self) -> KvKind {
+        self.store.kind()
+    }
+
+    /// Positions stored.
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing is stored.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Positions that fit.
+    pub const fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Forgets all positions from `len` on; nothing if there are no more than that.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    /// Whether it was made for such a model.
+    pub(super) fn check(&self, config: &Config) -> Result<(), Error> {
+        expect("layers of the KV cache", self.layers, config.layers)?;
+        expect("KV heads of the KV cache", self.kv_heads, config.kv_heads)?;
+        expect("head dimension of the KV cache", self.head_dim, config.head_dim)
+    }
 }

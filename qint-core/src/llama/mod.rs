@@ -1,12 +1,18 @@
 //! The forward pass of Llama-family models: token ids become logits, in memory that the caller provides.
 //!
 //! One pass serves all uses: prompts in chunks, single steps, several sequences in one batch. A [`Weights`] value borrows
-//! the matrices; a [`KvCache`] holds one sequence; a [`Workspace`] holds what is thrown away between calls; [`Plan`] says
-//! how large they must be.
+//! the matrices; a [`KvCache`] holds one sequence; a [`Workspace`] holds what is thrown away between calls; [`Plan`] and
+//! [`KvPlan`] say how large they must be; [`forward()`] does it.
+mod batch;
 mod config;
+mod forward;
 mod kv;
+mod plan;
 mod weights;
 
-pub use config::{Activation, Config, RopeScaling};
-pub use kv::{KvCache, KvKind, KvStore};
+pub use batch::{Logits, Sequence};
+pub use config::{Activation, Config, MAX_CONTEXT, MAX_HEAD_DIM, MAX_LAYERS, RopeScaling};
+pub use forward::forward;
+pub use kv::{KvCache, KvKind, KvPlan, KvStore};
+pub use plan::{Plan, PlanRequest, Workspace};
 pub use weights::{Layer, Weights};
