@@ -20,13 +20,14 @@ import time
 import numpy as np
 
 TABLES = {  # the frozen tables and the linear ones
-    "q4": [-59, -46, -35, -27, -20, -14, -8, -2, 4, 10, 16, 22, 30, 37, 47, 63],
+    "q4": [-58, -45, -35, -27, -20, -14, -8, -2, 4, 10, 16, 22, 29, 37, 47, 63],
     "q4-linear": list(range(-8, 8)),
-    "q2": [-44, -9, 21, 63],
+    "q2": [-43, -9, 20, 57],
     "q2-linear": [-5, -1, 3, 7],
 }
-# Candidate scales are these multiples of absmax / 63-like top level, tried with both signs.
-GRID = {4: np.linspace(0.75, 1.25, 9), 2: np.linspace(0.6, 1.5, 10)}
+# Candidate scales put the largest level at these multiples of the group's absmax (4 bits) or RMS
+# (2 bits, where outliers are cut anyway), each with both signs.
+GRID = {4: np.linspace(0.75, 1.25, 9), 2: np.linspace(1.4, 3.0, 7)}
 CHUNK = 1 << 16  # weights per inner step: what stays in a core's L2
 
 
@@ -68,7 +69,9 @@ def search_scales(x, nearest, factors):
         better = gain > best_gain
         best[better], best_gain[better] = scale[better], gain[better]
 
-    anchor = np.maximum(np.abs(x).max(1), np.float32(1e-30)) / np.abs(nearest.table).max()
+    four = len(nearest.table) == 16
+    size = np.abs(x).max(1) if four else np.sqrt(np.einsum("ij,ij->i", x, x) / np.float32(x.shape[1]))
+    anchor = np.maximum(size, np.float32(1e-30)) / np.abs(nearest.table).max()
     for sign, factor in itertools.product((1, -1), factors):
         keep(*refit(x, nearest(x, anchor * np.float32(sign * factor))))
     for _ in range(2):
@@ -113,21 +116,19 @@ def quantize(w, table, group, factors=None, reach=1, refits=1):
 
 
 def quantize_q8(w, group):
-    """q8: row scale from the largest group, sub-scale rounded or one up by true error."""
-    x = w.reshape(-1, group)
-    per_row = w.shape[1] // group
+    """q8: row scale from the largest group; the sub-scale that just covers a group, or one less
+    (its largest weight is cut a little, all others gain), by true error."""
+    x, per_row = w.reshape(-1, group), w.shape[1] // group
     real = np.abs(x).max(1) / np.float32(127)
     row = (real.reshape(-1, per_row).max(1) / np.float32(127)).repeat(per_row)
-    best, best_error = None, None
-    for up in (0, 1):
-        scale = np.clip(np.floor(np.divide(real, row, out=np.zeros_like(real), where=row != 0)) + up, 1, 127) * row
-        y = np.clip(np.rint(np.divide(x, scale[:, None], out=np.zeros_like(x), where=scale[:, None] != 0)), -127, 127) * scale[:, None]
+    safe = np.maximum(row, np.float32(1e-30))
+    best, best_error = np.zeros_like(x), np.einsum("ij,ij->i", x, x)
+    for less in (0, 1):
+        scale = np.clip(np.ceil(real / safe) - less, 1, 127) * safe
+        y = np.clip(np.rint(x / scale[:, None]), -127, 127) * scale[:, None]
         error = ((x - y) ** 2).sum(1)
-        if best is None:
-            best, best_error = y, error
-        else:
-            better = error < best_error
-            best[better] = y[better]
+        better = error < best_error
+        best[better], best_error[better] = y[better], error[better]
     return best.reshape(w.shape)
 
 
@@ -149,3 +150,245 @@ def relative_error(w, y):
 
 def gaussian(rows, cols=4096, seed=1):
     return np.random.default_rng(seed).standard_normal((rows, cols), np.float32)
+
+
+# ---- training -------------------------------------------------------------------------------
+
+
+def group_error(x, table):
+    """Relative RMS error over groups x with real-valued scales: what training minimizes."""
+    nearest, left = Nearest(table), 0.0
+    step = CHUNK // x.shape[1]
+    for start in range(0, len(x), step):
+        part = x[start : start + step]
+        gain = refit(part, nearest(part, search_scales(part, nearest, GRID[bits_of(table)])))[1]
+        left += float(gain.sum(dtype=np.float64))
+    total = float((x.astype(np.float64) ** 2).sum())
+    return np.sqrt((total - left) / total)
+
+
+def lloyd(x, table, rounds):
+    """Real-valued levels: every level moves to the scale-weighted mean of its weights."""
+    for _ in range(rounds):
+        nearest = Nearest(np.rint(table))
+        levels = nearest(x, scale := search_scales(x, nearest, GRID[bits_of(table)]))
+        scale = refit(x, levels)[0][:, None]
+        moved = []
+        for old, level in zip(table, nearest.table):
+            cell = levels == level
+            moved.append((x * scale)[cell].sum() / np.broadcast_to(scale**2, x.shape)[cell].sum())
+        table = np.array(moved) * (63 / np.abs(moved).max())
+    return table
+
+
+def descend(x, table):
+    """Coordinate descent over the integer entries, one and two steps at a time, until none helps."""
+    best, improved = group_error(x, table), True
+    while improved:
+        improved = False
+        for index, move in itertools.product(range(len(table)), (-1, 1, -2, 2)):
+            trial = table.copy()
+            trial[index] += move
+            if np.abs(trial).max() > 63 or (np.diff(trial) <= 0).any():
+                continue
+            error = group_error(x, trial)
+            if error < best - 1e-7:
+                table, best, improved = trial, error, True
+    return table, best
+
+
+def train(x, start):
+    """Lloyd, then the best of several normalizations of the result, then coordinate descent."""
+    real = lloyd(x, np.asarray(start, np.float64), 12)
+    rounded = (np.rint(real * top / 63).astype(int) for top in range(56, 64))
+    table = min((t for t in rounded if (np.diff(t) > 0).all()), key=lambda t: group_error(x, t))
+    return descend(x, table)
+
+
+# ---- the Hadamard domain ----------------------------------------------------------------------
+
+
+def hadamard(w):
+    """w [.., K] times a block-diagonal Sylvester matrix: blocks of 256, the tail in descending
+    powers of two. Applied twice it multiplies every block by its size."""
+    w = w.copy()
+    start = 0
+    for n, _ in blocks(w.shape[1]):
+        block = w[:, start : start + n]
+        h = 1
+        while h < n:
+            pairs = block.reshape(len(w), -1, 2, h)
+            u, v = pairs[:, :, 0], pairs[:, :, 1]
+            block = np.stack([u + v, u - v], 2).reshape(len(w), n)
+            h *= 2
+        w[:, start : start + n] = block
+        start += n
+    return w
+
+
+def blocks(cols):
+    """(size, inverse size) of the transform blocks of a row."""
+    while cols:
+        n = min(256, 1 << (cols.bit_length() - 1))
+        yield n, np.full(n, 1 / n, np.float32)
+        cols -= n
+
+
+def to_hadamard(w):
+    return hadamard(w) * np.concatenate([inverse for _, inverse in blocks(w.shape[1])])
+
+
+# ---- judging on a model -------------------------------------------------------------------------
+
+
+def load(model):
+    from safetensors import safe_open
+
+    with safe_open(str(model / "model.safetensors"), "np") as f:
+        return {k.removeprefix("model."): f.get_tensor(k).astype(np.float32) for k in f.keys()}
+
+
+def is_matrix(name):
+    return name.endswith("_proj.weight")
+
+
+def rms_norm(x, gain, eps):
+    return x / np.sqrt((x * x).mean(-1, keepdims=True) + np.float32(eps)) * gain
+
+
+def forward(config, t, tokens):
+    """Logits (f32) of the second half of every window; tokens [windows, length]."""
+    windows, length = tokens.shape
+    heads, kv, eps = config["num_attention_heads"], config["num_key_value_heads"], config["rms_norm_eps"]
+    dim = config["hidden_size"] // heads
+    x = t["embed_tokens.weight"][tokens]
+    angle = np.arange(length)[:, None] * config["rope_theta"] ** (-np.arange(0, dim, 2) / dim)
+    cos, sin = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
+    mask = np.triu(np.full((length, length), -np.inf, np.float32), 1)
+
+    def rope(v):
+        a, b = v[..., : dim // 2], v[..., dim // 2 :]
+        return np.concatenate([a * cos - b * sin, b * cos + a * sin], -1)
+
+    for layer in range(config["num_hidden_layers"]):
+        w = lambda name: t[f"layers.{layer}.{name}.weight"]
+        split = lambda v, n: v.reshape(windows, length, n, dim).transpose(0, 2, 1, 3)
+        h = rms_norm(x, w("input_layernorm"), eps)
+        q = rope(split(h @ w("self_attn.q_proj").T, heads))
+        k = rope(split(h @ w("self_attn.k_proj").T, kv)).repeat(heads // kv, 1)
+        v = split(h @ w("self_attn.v_proj").T, kv).repeat(heads // kv, 1)
+        score = q @ k.transpose(0, 1, 3, 2) / np.float32(np.sqrt(dim)) + mask
+        score = np.exp(score - score.max(-1, keepdims=True))
+        mixed = (score / score.sum(-1, keepdims=True)) @ v
+        x = x + mixed.transpose(0, 2, 1, 3).reshape(windows, length, -1) @ w("self_attn.o_proj").T
+        h = rms_norm(x, w("post_attention_layernorm"), eps)
+        gate = h @ w("mlp.gate_proj").T
+        x = x + (gate / (1 + np.exp(-gate)) * (h @ w("mlp.up_proj").T)) @ w("mlp.down_proj").T
+    x = rms_norm(x, t["norm.weight"], eps)[:, length // 2 :]
+    return x.reshape(-1, x.shape[-1]) @ t.get("lm_head.weight", t["embed_tokens.weight"]).T
+
+
+def log_softmax(logits):
+    logits = logits - logits.max(-1, keepdims=True)
+    return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+
+
+def kl(reference, logits):
+    """KL divergence per scored position, in nats; reference holds log probabilities."""
+    other = log_softmax(logits)
+    return (np.exp(reference) * (reference - other)).sum(-1, dtype=np.float64)
+
+
+def quantize_model(t, table, group, domain, every):
+    """Quantize the matrices of every n-th layer (all: 1); with few of them KLD stays in the range
+    where it is proportional to the squared error, which tells 2-bit tables apart better."""
+    out = dict(t)
+    for name in filter(is_matrix, t):
+        if int(name.split(".")[1]) % every:
+            continue
+        if domain == "plain":
+            out[name] = quantize(t[name], table, group)
+        else:  # y = (W H / n)(H x): what the quantized matrix does in the plain domain is (..) H
+            out[name] = hadamard(quantize(to_hadamard(t[name]), table, group))
+    return out
+
+
+# ---- commands -----------------------------------------------------------------------------------
+
+
+def command_gauss(args):
+    w = gaussian(args.rows)
+    print("codec", *(f"g{g}" for g in (32, 64, 128)))
+    for name in ("q8", "q4", "q4-linear", "q2", "q2-linear", "q1"):
+        run = {"q8": quantize_q8, "q1": quantize_q1}.get(name, lambda w, g: quantize(w, TABLES[name], g))
+        print(name, *(f"{relative_error(w, run(w, g)):.5f}" for g in (32, 64, 128)))
+
+
+def samples(model, group, count, seed=2):
+    """Groups [count, group] from each domain; every real row scaled to unit RMS."""
+    rng, plain, transformed = np.random.default_rng(seed), [], []
+    t = load(model)
+    for name in filter(is_matrix, t):
+        w = t[name][rng.choice(len(t[name]), 24, replace=False)]
+        w = w / np.sqrt((w * w).mean(1, keepdims=True))
+        plain.append(w.reshape(-1, group))
+        sizes = np.concatenate([np.sqrt(inverse) for _, inverse in blocks(w.shape[1])])
+        transformed.append((hadamard(w) * sizes).reshape(-1, group))  # orthonormal: rows stay at 1
+    pick = lambda groups: rng.permutation(np.concatenate(groups))[:count]
+    normal = rng.standard_normal((count, group), np.float32)
+    return {"normal": normal, "plain": pick(plain), "hadamard": pick(transformed)}
+
+
+def command_train(args):
+    for name, group in (("q2", 64), ("q4", 32)):
+        sets = samples(args.model, group, args.weights // group)
+        sets["mixture"] = np.concatenate([x[: len(x) // 2] for x in sets.values()])
+        for domain, x in sets.items():
+            table, error = train(x, TABLES[name])
+            print(name, domain, table.tolist(), *(f"{d}={group_error(y, table):.5f}" for d, y in sets.items()), flush=True)
+
+
+def command_judge(args):
+    from tokenizers import Tokenizer
+
+    config, t = json.loads((args.model / "config.json").read_text()), load(args.model)
+    ids = Tokenizer.from_file(str(args.model / "tokenizer.json")).encode(args.text.read_text()[:60000]).ids
+    tokens = np.array(ids[: args.windows * 512]).reshape(-1, 512)
+    reference = log_softmax(forward(config, t, tokens))
+    targets = np.array(ids[1 : args.windows * 512 + 1]).reshape(-1, 512)[:, 256:].ravel()
+    perplexity = np.exp(-reference[np.arange(len(targets)), targets].mean(dtype=np.float64))
+    print(f"reference perplexity {perplexity:.3f}", flush=True)
+    for spec in json.loads(args.candidates.read_text()) if args.candidates else []:
+        for domain in ("plain", "hadamard"):
+            began = time.time()
+            q = quantize_model(t, spec["table"], spec["group"], domain, args.every)
+            weights = [n for n in t if q[n] is not t[n]]
+            error = np.mean([relative_error(t[n], q[n]) for n in weights])
+            d = kl(reference, forward(config, q, tokens))
+            print(spec["name"], f"g{spec['group']}", domain, f"kld {d.mean():.5f} +- {d.std() / np.sqrt(len(d)):.5f}",
+                  f"median {np.median(d):.5f} weight error {error:.5f} ({time.time() - began:.0f} s)", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    gauss = commands.add_parser("gauss")
+    gauss.add_argument("--rows", type=int, default=128)
+    gauss.set_defaults(run=command_gauss)
+    training = commands.add_parser("train")
+    training.add_argument("--model", type=pathlib.Path, required=True)
+    training.add_argument("--weights", type=int, default=1 << 20)
+    training.set_defaults(run=command_train)
+    judge = commands.add_parser("judge")
+    judge.add_argument("--model", type=pathlib.Path, required=True)
+    judge.add_argument("--text", type=pathlib.Path, required=True)
+    judge.add_argument("--candidates", type=pathlib.Path, help="JSON list of {name, group, table}")
+    judge.add_argument("--windows", type=int, default=4)
+    judge.add_argument("--every", type=int, default=1, help="quantize every n-th layer only")
+    judge.set_defaults(run=command_judge)
+    args = parser.parse_args()
+    args.run(args)
+
+
+if __name__ == "__main__":
+    main()
