@@ -2,14 +2,14 @@
 """Train and judge the level tables of the q4 and q2 codecs.
 
     train.py gauss                      errors of every codec on N(0,1), K = 4096
-    train.py train --model DIR          train candidate tables (N(0,1), plain, Hadamard, mixture)
+    train.py train --model DIR --text F train candidate tables (N(0,1), plain, Hadamard, mixture)
     train.py judge --model DIR --text F KL divergence of the candidates on a Llama model
 
 A quantized weight is row_scale (f32) * sub_scale (i8) * level(code). Every error printed here is
 the error of exactly these stored numbers. `quantize` is the reference for the search: candidate
 scales on a grid, both signs, closed-form refits, then the integer sub-scale by its true error.
 
-Needs numpy; train and judge also need safetensors, judge also tokenizers. Seeded: runs repeat.
+Needs numpy; train and judge also need safetensors and tokenizers. Seeded: runs repeat.
 """
 import argparse
 import itertools
@@ -22,8 +22,12 @@ import numpy as np
 TABLES = {  # the frozen tables and the linear ones
     "q4": [-58, -45, -35, -27, -20, -14, -8, -2, 4, 10, 16, 22, 29, 37, 47, 63],
     "q4-linear": list(range(-8, 8)),
-    "q2": [-43, -9, 20, 57],
+    "q2": [-43, -7, 21, 61],
     "q2-linear": [-5, -1, 3, 7],
+}
+STARTS = {  # trained for 8-bit entries, halved
+    "q4": [-59, -46, -35, -27, -20, -14, -8, -2, 4, 10, 16, 22, 30, 37, 47, 63],
+    "q2": [-44, -9, 21, 63],
 }
 # Candidate scales put the largest level at these multiples of the group's absmax (4 bits) or RMS
 # (2 bits, where outliers are cut anyway), each with both signs.
@@ -57,7 +61,8 @@ def refit(x, levels):
     """Best scale for given levels, and the squared error it removes, per group."""
     xl = np.einsum("ij,ij->i", x, levels)
     ll = np.einsum("ij,ij->i", levels, levels)
-    return xl / ll, xl * xl / ll
+    scale = np.divide(xl, ll, out=np.zeros_like(xl), where=ll != 0)
+    return scale, xl * scale
 
 
 def search_scales(x, nearest, factors):
@@ -155,16 +160,19 @@ def gaussian(rows, cols=4096, seed=1):
 # ---- training -------------------------------------------------------------------------------
 
 
-def group_error(x, table):
-    """Relative RMS error over groups x with real-valued scales: what training minimizes."""
-    nearest, left = Nearest(table), 0.0
+def group_error(x, table, importance=None):
+    """Relative RMS error over groups x with real-valued scales, what training minimizes; with
+    importance [like x] every weight counts by the power of the activations that it meets."""
+    nearest, left, total = Nearest(table), 0.0, 0.0
     step = CHUNK // x.shape[1]
     for start in range(0, len(x), step):
         part = x[start : start + step]
-        gain = refit(part, nearest(part, search_scales(part, nearest, GRID[bits_of(table)])))[1]
-        left += float(gain.sum(dtype=np.float64))
-    total = float((x.astype(np.float64) ** 2).sum())
-    return np.sqrt((total - left) / total)
+        levels = nearest(part, search_scales(part, nearest, GRID[bits_of(table)]))
+        error = part - levels * refit(part, levels)[0][:, None]
+        h = 1 if importance is None else importance[start : start + step]
+        left += float((h * error * error).sum(dtype=np.float64))
+        total += float((h * part * part).sum(dtype=np.float64))
+    return np.sqrt(left / total)
 
 
 def lloyd(x, table, rounds):
@@ -181,9 +189,9 @@ def lloyd(x, table, rounds):
     return table
 
 
-def descend(x, table):
+def descend(x, table, importance):
     """Coordinate descent over the integer entries, one and two steps at a time, until none helps."""
-    best, improved = group_error(x, table), True
+    best, improved = group_error(x, table, importance), True
     while improved:
         improved = False
         for index, move in itertools.product(range(len(table)), (-1, 1, -2, 2)):
@@ -191,18 +199,18 @@ def descend(x, table):
             trial[index] += move
             if np.abs(trial).max() > 63 or (np.diff(trial) <= 0).any():
                 continue
-            error = group_error(x, trial)
+            error = group_error(x, trial, importance)
             if error < best - 1e-7:
                 table, best, improved = trial, error, True
     return table, best
 
 
-def train(x, start):
+def train(x, start, importance=None):
     """Lloyd, then the best of several normalizations of the result, then coordinate descent."""
     real = lloyd(x, np.asarray(start, np.float64), 12)
     rounded = (np.rint(real * top / 63).astype(int) for top in range(56, 64))
-    table = min((t for t in rounded if (np.diff(t) > 0).all()), key=lambda t: group_error(x, t))
-    return descend(x, table)
+    table = min((t for t in rounded if (np.diff(t) > 0).all()), key=lambda t: group_error(x, t, importance))
+    return descend(x, table, importance)
 
 
 # ---- the Hadamard domain ----------------------------------------------------------------------
@@ -256,8 +264,10 @@ def rms_norm(x, gain, eps):
     return x / np.sqrt((x * x).mean(-1, keepdims=True) + np.float32(eps)) * gain
 
 
-def forward(config, t, tokens):
-    """Logits (f32) of the second half of every window; tokens [windows, length]."""
+def forward(config, t, tokens, power=None):
+    """Logits (f32) of the second half of every window; tokens [windows, length]. A dict `power`
+    receives the mean square of every input column of every matrix, without the first positions,
+    whose massive activations would hide all others."""
     windows, length = tokens.shape
     heads, kv, eps = config["num_attention_heads"], config["num_key_value_heads"], config["rms_norm_eps"]
     dim = config["hidden_size"] // heads
@@ -272,18 +282,24 @@ def forward(config, t, tokens):
 
     for layer in range(config["num_hidden_layers"]):
         w = lambda name: t[f"layers.{layer}.{name}.weight"]
+
+        def linear(x, name):
+            if power is not None:
+                power[f"layers.{layer}.{name}.weight"] = (x * x)[:, 16:].mean((0, 1))
+            return x @ w(name).T
+
         split = lambda v, n: v.reshape(windows, length, n, dim).transpose(0, 2, 1, 3)
         h = rms_norm(x, w("input_layernorm"), eps)
-        q = rope(split(h @ w("self_attn.q_proj").T, heads))
-        k = rope(split(h @ w("self_attn.k_proj").T, kv)).repeat(heads // kv, 1)
-        v = split(h @ w("self_attn.v_proj").T, kv).repeat(heads // kv, 1)
+        q = rope(split(linear(h, "self_attn.q_proj"), heads))
+        k = rope(split(linear(h, "self_attn.k_proj"), kv)).repeat(heads // kv, 1)
+        v = split(linear(h, "self_attn.v_proj"), kv).repeat(heads // kv, 1)
         score = q @ k.transpose(0, 1, 3, 2) / np.float32(np.sqrt(dim)) + mask
         score = np.exp(score - score.max(-1, keepdims=True))
         mixed = (score / score.sum(-1, keepdims=True)) @ v
-        x = x + mixed.transpose(0, 2, 1, 3).reshape(windows, length, -1) @ w("self_attn.o_proj").T
+        x = x + linear(mixed.transpose(0, 2, 1, 3).reshape(windows, length, -1), "self_attn.o_proj")
         h = rms_norm(x, w("post_attention_layernorm"), eps)
-        gate = h @ w("mlp.gate_proj").T
-        x = x + (gate / (1 + np.exp(-gate)) * (h @ w("mlp.up_proj").T)) @ w("mlp.down_proj").T
+        gate = linear(h, "mlp.gate_proj")
+        x = x + linear(gate / (1 + np.exp(-gate)) * linear(h, "mlp.up_proj"), "mlp.down_proj")
     x = rms_norm(x, t["norm.weight"], eps)[:, length // 2 :]
     return x.reshape(-1, x.shape[-1]) @ t.get("lm_head.weight", t["embed_tokens.weight"]).T
 
@@ -299,17 +315,25 @@ def kl(reference, logits):
     return (np.exp(reference) * (reference - other)).sum(-1, dtype=np.float64)
 
 
-def quantize_model(t, table, group, domain, every):
+def quantize_model(t, table, group, domain, every, seed):
     """Quantize the matrices of every n-th layer (all: 1); with few of them KLD stays in the range
-    where it is proportional to the squared error, which tells 2-bit tables apart better."""
-    out = dict(t)
+    where it is proportional to the squared error, which tells 2-bit tables apart better.
+
+    A few outlier activation channels make KLD depend on the luck of a few rounded weights. Seeds
+    above 0 draw again: other column neighbours (plain), other signs before the transform."""
+    out, rng = dict(t), np.random.default_rng(seed)
     for name in filter(is_matrix, t):
         if int(name.split(".")[1]) % every:
             continue
+        w = t[name]
+        cols = w.shape[1]
+        order = rng.permutation(cols) if seed else np.arange(cols)
+        sign = rng.choice(np.float32([-1, 1]), cols) if seed else np.float32(1)
         if domain == "plain":
-            out[name] = quantize(t[name], table, group)
+            out[name] = np.empty_like(w)
+            out[name][:, order] = quantize(np.ascontiguousarray(w[:, order]), table, group)
         else:  # y = (W H / n)(H x): what the quantized matrix does in the plain domain is (..) H
-            out[name] = hadamard(quantize(to_hadamard(t[name]), table, group))
+            out[name] = hadamard(quantize(to_hadamard(w * sign), table, group)) * sign
     return out
 
 
@@ -324,49 +348,79 @@ def command_gauss(args):
         print(name, *(f"{relative_error(w, run(w, g)):.5f}" for g in (32, 64, 128)))
 
 
-def samples(model, group, count, seed=2):
-    """Groups [count, group] from each domain; every real row scaled to unit RMS."""
-    rng, plain, transformed = np.random.default_rng(seed), [], []
-    t = load(model)
+def samples(t, power, group, count, seed=2):
+    """domain -> (groups [count, group], importance or None); every real row has unit RMS. The
+    importances are those of the plain domain; the transform spreads outlier channels evenly."""
+    rng, plain, met, transformed = np.random.default_rng(seed), [], [], []
     for name in filter(is_matrix, t):
+        order = rng.permutation(t[name].shape[1])
         w = t[name][rng.choice(len(t[name]), 24, replace=False)]
         w = w / np.sqrt((w * w).mean(1, keepdims=True))
-        plain.append(w.reshape(-1, group))
+        h = power[name] / (w * w * power[name]).mean(1, keepdims=True)
+        plain.append(w[:, order].reshape(-1, group))
+        met.append(h[:, order].reshape(-1, group))
         sizes = np.concatenate([np.sqrt(inverse) for _, inverse in blocks(w.shape[1])])
         transformed.append((hadamard(w) * sizes).reshape(-1, group))  # orthonormal: rows stay at 1
-    pick = lambda groups: rng.permutation(np.concatenate(groups))[:count]
-    normal = rng.standard_normal((count, group), np.float32)
-    return {"normal": normal, "plain": pick(plain), "hadamard": pick(transformed)}
+    plain, met, transformed = (np.concatenate(x) for x in (plain, met, transformed))
+    pick = rng.permutation(len(plain))[:count]
+    return {
+        "normal": (rng.standard_normal((count, group), np.float32), None),
+        "plain": (plain[pick], None),
+        "hadamard": (transformed[pick], None),
+        "weighted": (plain[pick], met[pick]),
+    }
+
+
+def tokenize(model, text, windows):
+    from tokenizers import Tokenizer
+
+    ids = Tokenizer.from_file(str(model / "tokenizer.json")).encode(text.read_text()[:60000]).ids
+    return np.array(ids[: windows * 512 + 1])
 
 
 def command_train(args):
+    config, t, power = json.loads((args.model / "config.json").read_text()), load(args.model), {}
+    forward(config, t, tokenize(args.model, args.text, 2)[:-1].reshape(-1, 512), power)
     for name, group in (("q2", 64), ("q4", 32)):
-        sets = samples(args.model, group, args.weights // group)
-        sets["mixture"] = np.concatenate([x[: len(x) // 2] for x in sets.values()])
-        for domain, x in sets.items():
-            table, error = train(x, TABLES[name])
-            print(name, domain, table.tolist(), *(f"{d}={group_error(y, table):.5f}" for d, y in sets.items()), flush=True)
+        sets = samples(t, power, group, args.weights // group)
+        third = args.weights // group // 3
+        parts = [sets[d] for d in ("normal", "hadamard", "weighted")]
+        sets["mixture"] = (
+            np.concatenate([x[:third] for x, _ in parts]),
+            np.concatenate([np.ones_like(x[:third]) if h is None else h[:third] for x, h in parts]),
+        )
+        for domain, (x, h) in sets.items():
+            table, _ = train(x, STARTS[name], h)
+            errors = (f"{d}={group_error(y, table, g):.5f}" for d, (y, g) in sets.items())
+            print(name, domain, table.tolist(), *errors, flush=True)
+        if name == "q2":
+            frontier(sets)
+
+
+def frontier(sets, limit=0.327):
+    """q2 tables by their importance-weighted error, among those within the limit on N(0,1)."""
+    spans = range(-46, -40), (-7, -6), (20, 21, 22), (61, 63)
+    normal, (plain, h) = sets["normal"][0][:2048], (part[:2048] for part in sets["weighted"])
+    within = [t for t in itertools.product(*spans) if group_error(normal, t) < limit]
+    for error, table in sorted((group_error(plain, t, h), t) for t in within)[:20]:
+        print(f"q2 frontier {table} weighted={error:.5f} normal={group_error(normal, table):.5f}", flush=True)
 
 
 def command_judge(args):
-    from tokenizers import Tokenizer
-
     config, t = json.loads((args.model / "config.json").read_text()), load(args.model)
-    ids = Tokenizer.from_file(str(args.model / "tokenizer.json")).encode(args.text.read_text()[:60000]).ids
-    tokens = np.array(ids[: args.windows * 512]).reshape(-1, 512)
+    ids = tokenize(args.model, args.text, args.windows)
+    tokens, targets = ids[:-1].reshape(-1, 512), ids[1:].reshape(-1, 512)[:, 256:].ravel()
     reference = log_softmax(forward(config, t, tokens))
-    targets = np.array(ids[1 : args.windows * 512 + 1]).reshape(-1, 512)[:, 256:].ravel()
     perplexity = np.exp(-reference[np.arange(len(targets)), targets].mean(dtype=np.float64))
     print(f"reference perplexity {perplexity:.3f}", flush=True)
-    for spec in json.loads(args.candidates.read_text()) if args.candidates else []:
-        for domain in ("plain", "hadamard"):
-            began = time.time()
-            q = quantize_model(t, spec["table"], spec["group"], domain, args.every)
-            weights = [n for n in t if q[n] is not t[n]]
-            error = np.mean([relative_error(t[n], q[n]) for n in weights])
-            d = kl(reference, forward(config, q, tokens))
-            print(spec["name"], f"g{spec['group']}", domain, f"kld {d.mean():.5f} +- {d.std() / np.sqrt(len(d)):.5f}",
-                  f"median {np.median(d):.5f} weight error {error:.5f} ({time.time() - began:.0f} s)", flush=True)
+    specs = json.loads(args.candidates.read_text()) if args.candidates else []
+    for spec, seed, domain in itertools.product(specs, args.seeds, ("plain", "hadamard")):
+        q = quantize_model(t, spec["table"], spec["group"], domain, args.every, seed)
+        error = np.mean([relative_error(t[n], q[n]) for n in t if q[n] is not t[n]])
+        d = kl(reference, forward(config, q, tokens))
+        print(f"{spec['name']} g{spec['group']} {domain} seed {seed}: kld {d.mean():.5f}",
+              f"+- {d.std() / np.sqrt(len(d)):.5f} median {np.median(d):.5f} weight error {error:.5f}",
+              flush=True)
 
 
 def main():
@@ -377,6 +431,7 @@ def main():
     gauss.set_defaults(run=command_gauss)
     training = commands.add_parser("train")
     training.add_argument("--model", type=pathlib.Path, required=True)
+    training.add_argument("--text", type=pathlib.Path, required=True)
     training.add_argument("--weights", type=int, default=1 << 20)
     training.set_defaults(run=command_train)
     judge = commands.add_parser("judge")
@@ -384,6 +439,7 @@ def main():
     judge.add_argument("--text", type=pathlib.Path, required=True)
     judge.add_argument("--candidates", type=pathlib.Path, help="JSON list of {name, group, table}")
     judge.add_argument("--windows", type=int, default=4)
+    judge.add_argument("--seeds", type=int, nargs="+", default=[0])
     judge.add_argument("--every", type=int, default=1, help="quantize every n-th layer only")
     judge.set_defaults(run=command_judge)
     args = parser.parse_args()
