@@ -11,8 +11,10 @@
 //!    → engine                    engine       backend + threads + memory
 //!    → sampler → text            sample, tokenizer, chat, generate
 //! ```
+pub mod atomic_file;
 pub mod config;
 pub mod error;
+pub mod mapping;
 pub mod source;
 
 pub use error::{Error, Result};
