@@ -33,9 +33,9 @@ pub enum Group {
 }
 
 /// Levels of [`Codec::Q4`], trained for the normal distribution (docs/decisions/0001-codec-tables.md).
-pub const Q4_LEVELS: [i8; 16] = [-59, -45, -35, -27, -20, -13, -7, -1, 4, 9, 16, 22, 29, 37, 46, 63];
+pub const Q4_LEVELS: [i8; 16] = [-58, -45, -35, -27, -20, -14, -8, -2, 4, 10, 16, 22, 29, 37, 47, 63];
 /// Levels of [`Codec::Q2`].
-pub const Q2_LEVELS: [i8; 4] = [-44, -9, 21, 63];
+pub const Q2_LEVELS: [i8; 4] = [-43, -7, 21, 61];
 
 const Q4_LINEAR_LEVELS: [i8; 16] = [-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7];
 const Q2_LINEAR_LEVELS: [i8; 4] = [-5, -1, 3, 7];
