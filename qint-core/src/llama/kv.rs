@@ -100,6 +100,19 @@ impl<'a> KvCache<'a> {
         Ok(KvCache { store, layers, kv_heads, head_dim, capacity, len: 0 })
     }
 
+    /// A sequence that goes on: as [`new`](KvCache::new), in buffers where an earlier cache of the same model, kind and
+    /// capacity left `len` positions. So memory and cache need not live together.
+    ///
+    /// # Errors
+    /// As [`new`](KvCache::new), and [`Error::ContextFull`] if `len` is above `capacity`.
+    pub fn resume(config: &Config, capacity: usize, store: KvStore<'a>, len: usize) -> Result<KvCache<'a>, Error> {
+        let cache = KvCache::new(config, capacity, store)?;
+        if len > capacity {
+            return Err(Error::ContextFull { needed: len, capacity });
+        }
+        Ok(KvCache { len, ..cache })
+    }
+
     /// How it stores.
     pub const fn kind(&self) -> KvKind {
         self.store.kind()
