@@ -16,5 +16,6 @@ pub mod config;
 pub mod error;
 pub mod mapping;
 pub mod source;
+pub mod tokenizer;
 
 pub use error::{Error, Result};

@@ -1,0 +1,102 @@
+//! Text to token ids and back, over a `tokenizer.json` that nobody has to trust.
+//!
+//! The work is done by the `tokenizers` crate. Around it stand limits ([`check`]), a net for its panics, and
+//! [`TextStream`], which decodes while tokens arrive. Truncation and padding that a file asks for are switched off: a
+//! prompt is never cut silently.
+mod check;
+mod stream;
+
+pub use stream::TextStream;
+
+use crate::{Error, Result};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use stream::Streaming;
+
+/// The largest `tokenizer.json` that is read. Llama 3's has 9 MB, Gemma's 17 MB.
+pub const MAX_TOKENIZER_BYTES: usize = 64 << 20;
+
+const WHAT: &str = "tokenizer.json";
+
+/// A tokenizer, ready to use from several threads.
+#[derive(Debug)]
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    vocabulary: usize,
+    streaming: Streaming,
+}
+
+impl Tokenizer {
+    /// Reads a Hugging Face `tokenizer.json`.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for anything else, or if the file is too large or could blow up texts beyond reason.
+    pub fn from_bytes(json: &[u8]) -> Result<Tokenizer> {
+        if json.len() > MAX_TOKENIZER_BYTES {
+            let why = format!("it has {} bytes, at most {MAX_TOKENIZER_BYTES} are read", json.len());
+            return Err(Error::malformed(WHAT, why));
+        }
+        let mut inner = guarded(|| tokenizers::Tokenizer::from_bytes(json))?;
+        guarded(|| inner.with_truncation(None).map(|_| ()))?;
+        inner.with_padding(None);
+        check::growth(&inner)?;
+        let vocabulary = inner.get_vocab_size(true);
+        let mut tokenizer = Tokenizer { inner, vocabulary, streaming: Streaming::AtTheEnd };
+        tokenizer.streaming = Streaming::of(&tokenizer)?;
+        Ok(tokenizer)
+    }
+
+    /// The ids of `text`. `special` adds what the file's post-processor puts around a text, such as a start token; leave it
+    /// out for text from a chat template, which has written them already. Special tokens inside `text` are found in both
+    /// cases.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if the tokenizer fails on this text.
+    pub fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>> {
+        guarded(|| self.inner.encode_fast(text, special)).map(|encoding| encoding.get_ids().to_vec())
+    }
+
+    /// The text of `ids`; ids that don't exist give nothing. `skip_special` leaves special tokens out.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if the tokenizer fails on these ids.
+    pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String> {
+        guarded(|| self.inner.decode(ids, skip_special))
+    }
+
+    /// Number of pieces, added tokens included. A model's vocabulary may be larger.
+    pub fn vocabulary(&self) -> usize {
+        self.vocabulary
+    }
+
+    /// The id of a piece or of an added token, spelled as in the file.
+    pub fn token_id(&self, piece: &str) -> Option<u32> {
+        self.inner.token_to_id(piece)
+    }
+
+    /// The piece of an id, spelled as in the file: `▁the`, `Ġthe`, `<0x0A>`.
+    pub fn piece(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
+    /// Whether `id` is a token that `skip_special` leaves out.
+    pub fn is_special(&self, id: u32) -> bool {
+        let added = self.inner.get_added_vocabulary();
+        added.simple_id_to_token(id).is_some_and(|token| added.is_special_token(&token))
+    }
+
+    /// Decodes while ids arrive.
+    pub fn stream(&self, skip_special: bool) -> TextStream<'_> {
+        TextStream::new(self, skip_special)
+    }
+}
+
+/// The crate's errors and panics, both as [`Error::Malformed`].
+fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(result) => result.map_err(|error| Error::malformed(WHAT, error)),
+        Err(_) => Err(Error::malformed(WHAT, "it makes the tokenizer library panic")),
+    }
+}
+
+#[cfg(test)]
+mod tests;
