@@ -27,6 +27,11 @@ impl Backend {
         [Backend::Portable(Portable)].into_iter()
     }
 
+    /// The backend of that [`name`](Backend::name), if this CPU can run it.
+    pub fn from_name(name: &str) -> Option<Backend> {
+        Backend::available().find(|backend| backend.name() == name)
+    }
+
     /// Its name: `portable`, `avx2`, …
     pub const fn name(self) -> &'static str {
         match self {

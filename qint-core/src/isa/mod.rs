@@ -1,6 +1,6 @@
 //! One token type per kind of CPU. A value is the proof that this CPU can do it.
 //!
-//! [`Isa`] names about a dozen operations on sixteen lanes of 32 bits: a lane is a row of a panel, a column of an
+//! [`Isa`] names a few dozen operations on sixteen lanes of 32 bits: a lane is a row of a panel, a column of an
 //! activation vector, or one of sixteen strided partial sums. Kernels are written once, generic over `Isa`, and enter the
 //! CPU's world once per call through [`Isa::run`]; everything below is `#[inline(always)]`.
 //!
@@ -12,12 +12,24 @@ pub use portable::Portable;
 /// Sixteen f32.
 pub type Lanes = [f32; 16];
 
+/// Which numbers a codec's levels become once they are made unsigned: `level + BIAS` lies in 0..=`MAX`.
+pub trait LevelRange {
+    /// Added to every level.
+    const BIAS: i32;
+    /// The largest biased level, at most 255. Multipliers that saturate need to know it.
+    const MAX: i32;
+}
+
 /// The operations of one kind of CPU.
 pub trait Isa: Copy + Send + Sync {
     /// Sixteen f32 lanes.
     type F32: Copy;
     /// Sixteen i32 lanes.
     type I32: Copy;
+    /// Sixty-four bytes: sixteen rows' quads.
+    type Bytes: Copy;
+    /// Tokens that share a decoded vector in registers: 4 or 8.
+    const TILE: usize;
 
     /// Runs `f` with this CPU's instructions enabled. `f` and what it calls must be `#[inline(always)]`.
     fn run<R>(self, f: impl FnOnce() -> R) -> R;
@@ -55,6 +67,48 @@ pub trait Isa: Copy + Send + Sync {
     /// Sixteen i8 as f32.
     fn load_i8(self, values: &[i8; 16]) -> Self::F32;
 
+    /// Lane i: lanes (i, i ^ H) = (u, v) become u + v where bit H of i is clear, u − v (in lane order) where it is set.
+    /// H is 1, 2, 4 or 8.
+    fn butterfly<const H: usize>(self, a: Self::F32) -> Self::F32;
+
+    /// Sixteen zeros.
+    fn zero(self) -> Self::I32;
+    /// a + b.
+    fn add_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    /// The larger of a and b.
+    fn max_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    /// Sixteen integers.
+    fn store_i32(self, values: Self::I32, to: &mut [i32; 16]);
+    /// Thirty-two integers in −128..=127, as bytes.
+    fn store_i8(self, low: Self::I32, high: Self::I32, to: &mut [i8; 32]);
+    /// The bits of a number without its sign: ordered like the magnitudes, with infinity and NaN last.
+    fn magnitude_bits(self, a: Self::F32) -> Self::I32;
+
+    /// The 64 bytes of a vector of codes.
+    fn load_bytes(self, bytes: &[u8; 64]) -> Self::Bytes;
+    /// The 64 bytes of a vector.
+    fn store_bytes(self, bytes: Self::Bytes, to: &mut [u8; 64]);
+    /// Of every byte, the bits under `mask` after a shift to the right (to the left if negative). No bit of `mask` may
+    /// receive a bit of another byte.
+    fn field(self, bytes: Self::Bytes, shift: i32, mask: u8) -> Self::Bytes;
+    /// `table[index]` for every byte; indices are below 16.
+    fn lookup(self, table: &[u8; 16], indices: Self::Bytes) -> Self::Bytes;
+
+    /// The heart of every product: 32 columns of 16 rows, for `T` tokens. To lane r of `sums[t]` it adds
+    ///
+    /// `sub_scales[r] · Σ over c in 0..32 of (levels(c / 4)[4·r + c % 4] − R::BIAS) · x[t][c]`
+    ///
+    /// exactly, modulo 2³². `levels(quad)` returns biased levels in 0..=`R::MAX`, `x` lies in −127..=127, `x_sums[t]` is
+    /// Σ x\[t\], and `sub_scales` are i8. Tokens are free to order, widen and correct for the bias as suits their multiplier.
+    fn dot32<R: LevelRange, const T: usize>(
+        self,
+        sums: [Self::I32; T],
+        levels: impl Fn(usize) -> Self::Bytes,
+        x: [&[i8; 32]; T],
+        x_sums: [i32; T],
+        sub_scales: &[u8; 16],
+    ) -> [Self::I32; T];
+
     /// The sum of all lanes by the fixed tree: lanes i and i + 8, then 4, 2, 1.
     #[inline(always)]
     fn sum(self, a: Self::F32) -> f32 {
@@ -66,5 +120,20 @@ pub trait Isa: Copy + Send + Sync {
             }
         }
         lanes[0]
+    }
+    /// The exact sum of all lanes.
+    #[inline(always)]
+    fn sum_i32(self, a: Self::I32) -> i32 {
+        let mut lanes = [0; 16];
+        self.store_i32(a, &mut lanes);
+        lanes.iter().sum()
+    }
+
+    /// The largest of all lanes.
+    #[inline(always)]
+    fn largest_i32(self, a: Self::I32) -> i32 {
+        let mut lanes = [0; 16];
+        self.store_i32(a, &mut lanes);
+        lanes.into_iter().fold(i32::MIN, i32::max)
     }
 }

@@ -1,5 +1,5 @@
 //! The token of every CPU: plain Rust over arrays of sixteen.
-use super::{Isa, Lanes};
+use super::{Isa, Lanes, LevelRange};
 use half::{bf16, f16};
 
 /// No requirement at all.
@@ -14,6 +14,8 @@ fn zip(a: Lanes, b: Lanes, f: impl Fn(f32, f32) -> f32) -> Lanes {
 impl Isa for Portable {
     type F32 = Lanes;
     type I32 = [i32; 16];
+    type Bytes = [u8; 64];
+    const TILE: usize = 4;
 
     #[inline(always)]
     fn run<R>(self, f: impl FnOnce() -> R) -> R {
@@ -82,6 +84,80 @@ impl Isa for Portable {
     #[inline(always)]
     fn load_i8(self, values: &[i8; 16]) -> Lanes {
         values.map(f32::from)
+    }
+    #[inline(always)]
+    fn butterfly<const H: usize>(self, a: Lanes) -> Lanes {
+        core::array::from_fn(|i| if i & H == 0 { a[i] + a[i ^ H] } else { a[i ^ H] - a[i] })
+    }
+
+    #[inline(always)]
+    fn zero(self) -> [i32; 16] {
+        [0; 16]
+    }
+    #[inline(always)]
+    fn add_i32(self, a: [i32; 16], b: [i32; 16]) -> [i32; 16] {
+        core::array::from_fn(|i| a[i].wrapping_add(b[i]))
+    }
+    #[inline(always)]
+    fn max_i32(self, a: [i32; 16], b: [i32; 16]) -> [i32; 16] {
+        core::array::from_fn(|i| a[i].max(b[i]))
+    }
+    #[inline(always)]
+    fn store_i32(self, values: [i32; 16], to: &mut [i32; 16]) {
+        *to = values;
+    }
+    #[inline(always)]
+    fn store_i8(self, low: [i32; 16], high: [i32; 16], to: &mut [i8; 32]) {
+        *to = core::array::from_fn(|i| if i < 16 { low[i] as i8 } else { high[i - 16] as i8 });
+    }
+    #[inline(always)]
+    fn magnitude_bits(self, a: Lanes) -> [i32; 16] {
+        a.map(|x| x.abs().to_bits().cast_signed())
+    }
+
+    #[inline(always)]
+    fn load_bytes(self, bytes: &[u8; 64]) -> [u8; 64] {
+        *bytes
+    }
+    #[inline(always)]
+    fn store_bytes(self, bytes: [u8; 64], to: &mut [u8; 64]) {
+        *to = bytes;
+    }
+    #[inline(always)]
+    fn field(self, bytes: [u8; 64], shift: i32, mask: u8) -> [u8; 64] {
+        if shift < 0 { bytes.map(|byte| byte << -shift & mask) } else { bytes.map(|byte| byte >> shift & mask) }
+    }
+    #[inline(always)]
+    fn lookup(self, table: &[u8; 16], indices: [u8; 64]) -> [u8; 64] {
+        indices.map(|index| table[usize::from(index & 15)])
+    }
+
+    #[inline(always)]
+    fn dot32<R: LevelRange, const T: usize>(
+        self,
+        mut sums: [[i32; 16]; T],
+        levels: impl Fn(usize) -> [u8; 64],
+        x: [&[i8; 32]; T],
+        _: [i32; T],
+        sub_scales: &[u8; 16],
+    ) -> [[i32; 16]; T] {
+        let mut dots = [[0; 16]; T];
+        for quad in 0..8 {
+            let levels = levels(quad).map(|level| i16::from(level) - R::BIAS as i16);
+            for (dots, x) in dots.iter_mut().zip(x) {
+                for (row, dot) in dots.iter_mut().enumerate() {
+                    for c in 0..4 {
+                        *dot += i32::from(levels[4 * row + c]) * i32::from(x[4 * quad + c]);
+                    }
+                }
+            }
+        }
+        for (sums, dots) in sums.iter_mut().zip(dots) {
+            for ((sum, dot), sub_scale) in sums.iter_mut().zip(dots).zip(sub_scales) {
+                *sum = sum.wrapping_add(dot.wrapping_mul(i32::from(sub_scale.cast_signed())));
+            }
+        }
+        sums
     }
 }
 
