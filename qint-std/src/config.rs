@@ -1,5 +1,15 @@
 //! A model's architecture and special tokens, from any source, in the form that the manifest keeps.
+//!
+//! [`ModelConfig::from_hugging_face`] reads a checkpoint's `config.json`, [`ModelConfig::from_json`] what
+//! [`ModelConfig::to_json`] wrote into a manifest. Both return only what [`Config::check`] accepts.
+mod hf;
+mod json;
+mod object;
+mod tensors;
+
+use crate::{Error, Result, limits};
 use qint_core::llama::Config;
+pub use tensors::{ExpectedTensor, Role};
 
 /// What is known about a model besides its weights and its tokenizer.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,33 +26,20 @@ pub struct ModelConfig {
     pub eos: Vec<u32>,
 }
 
-/// One tensor that a model of some [`ModelConfig`] consists of, under its Hugging Face name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExpectedTensor {
-    /// For example `model.layers.0.self_attn.q_proj.weight`.
-    pub name: String,
-    /// What it is for.
-    pub role: Role,
-    /// Rows; 1 for a norm.
-    pub rows: usize,
-    /// Columns.
-    pub cols: usize,
-}
-
-/// What a tensor is for. Layers count from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the names are those of qint_core::llama::Layer")]
-pub enum Role {
-    Embedding,
-    AttentionNorm(usize),
-    Q(usize),
-    K(usize),
-    V(usize),
-    O(usize),
-    MlpNorm(usize),
-    Gate(usize),
-    Up(usize),
-    Down(usize),
-    FinalNorm,
-    Head,
+impl ModelConfig {
+    /// Refuses sizes, numbers and token ids that no pass could use. `what` names the file in the error.
+    pub(crate) fn check(&self, what: &str) -> Result<()> {
+        self.architecture.check().map_err(Error::core(what))?;
+        if self.eos.len() > limits::END_TOKENS {
+            let why = format!("{} end tokens, at most {} are allowed", self.eos.len(), limits::END_TOKENS);
+            return Err(Error::malformed(what, why));
+        }
+        for &id in self.bos.iter().chain(&self.eos) {
+            if id as usize >= self.architecture.vocabulary {
+                let why = format!("special token {id} is outside the vocabulary of {}", self.architecture.vocabulary);
+                return Err(Error::malformed(what, why));
+            }
+        }
+        Ok(())
+    }
 }

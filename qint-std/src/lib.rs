@@ -14,6 +14,7 @@
 pub mod atomic_file;
 pub mod config;
 pub mod error;
+pub mod limits;
 pub mod mapping;
 pub mod source;
 pub mod tokenizer;
