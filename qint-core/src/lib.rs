@@ -12,6 +12,8 @@
 //! | [`activation`] | f32 activations | i8 codes with one scale per block, after an optional [`hadamard`] transform |
 //! | [`isa`] | one kind of CPU | sixteen-lane operations |
 //! | [`kernel`] | a matrix and activations | f32 outputs, bit-identical on every backend |
+//! | [`dense`] | a dense matrix and f32 activations | f32 outputs, by the same rules |
+//! | [`math`] | f32 | exp, SiLU, GELU, RMSNorm in a fixed order |
 //! | [`backend`] | what this CPU offers | one closed choice, made once |
 //! | [`team`] | a job | the same job on several threads, over disjoint rows |
 //! | [`llama`] | token ids | logits, in memory that the caller provides |
@@ -28,13 +30,16 @@ extern crate std;
 pub mod activation;
 pub mod backend;
 pub mod codec;
+pub mod dense;
 pub mod dequantize;
+mod element;
 pub mod error;
 pub mod hadamard;
 pub mod isa;
 pub mod kernel;
 pub mod layout;
 pub mod llama;
+pub mod math;
 pub mod matrix;
 pub mod pack;
 pub mod reference;
