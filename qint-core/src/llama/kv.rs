@@ -2,7 +2,7 @@
 //!
 //! Order: `[layer][keys, values][KV head][position][head_dim]`, so one head's positions are neighbours; scales of
 //! [`KvKind::I8`]: `[layer][keys, values][KV head][position]`.
-use super::{Config, config::expect};
+use super::{Config, KvStore, config::expect};
 use crate::{Error, matrix::expect_length};
 use half::f16;
 
@@ -26,22 +26,6 @@ pub struct KvPlan {
     pub scales: usize,
 }
 
-/// Memory for one sequence's keys and values.
-#[derive(Debug)]
-pub enum KvStore<'a> {
-    /// See [`KvKind::F32`].
-    F32(&'a mut [f32]),
-    /// See [`KvKind::F16`].
-    F16(&'a mut [f16]),
-    /// See [`KvKind::I8`].
-    I8 {
-        /// The codes.
-        codes: &'a mut [i8],
-        /// The scales.
-        scales: &'a mut [f32],
-    },
-}
-
 /// One sequence: stored positions and room for more.
 #[derive(Debug)]
 pub struct KvCache<'a> {
@@ -53,31 +37,27 @@ pub struct KvCache<'a> {
     len: usize,
 }
 
+/// One KV head's keys and values in one layer, `[capacity][head_dim]`; scales are `[capacity]`.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum HeadView<'a> {
+    F32 { keys: &'a [f32], values: &'a [f32] },
+    F16 { keys: &'a [f16], values: &'a [f16] },
+    I8 { keys: &'a [i8], values: &'a [i8], key_scales: &'a [f32], value_scales: &'a [f32] },
+}
+
 impl KvPlan {
     /// The buffers for `capacity` positions of a model of `config` ([checked](Config::check)).
     ///
     /// # Errors
     /// [`Error::Dimension`] if `capacity` is 0 or the buffers can't be addressed.
     pub const fn new(kind: KvKind, capacity: usize, config: &Config) -> Result<KvPlan, Error> {
-        let (bytes, heads) = (size_of::<f32>(), 2 * config.layers);
-        let limit = isize::MAX as usize / bytes / config.head_dim / config.kv_heads / heads;
-        let heads = heads * config.kv_heads;
+        let limit = isize::MAX as usize / size_of::<f32>() / 2 / config.head_dim / config.kv_heads / config.layers;
         if capacity == 0 || capacity > limit {
             return Err(Error::Dimension { what: "KV positions", given: capacity, limit });
         }
-        let scales = if matches!(kind, KvKind::I8) { heads * capacity } else { 0 };
-        Ok(KvPlan { values: heads * capacity * config.head_dim, scales })
-    }
-}
-
-impl KvStore<'_> {
-    /// How it stores.
-    pub const fn kind(&self) -> KvKind {
-        match self {
-            KvStore::F32(_) => KvKind::F32,
-            KvStore::F16(_) => KvKind::F16,
-            KvStore::I8 { .. } => KvKind::I8,
-        }
+        let vectors = 2 * config.layers * config.kv_heads * capacity;
+        let scales = if matches!(kind, KvKind::I8) { vectors } else { 0 };
+        Ok(KvPlan { values: vectors * config.head_dim, scales })
     }
 }
 
@@ -136,6 +116,35 @@ impl<'a> KvCache<'a> {
     /// Forgets all positions from `len` on; nothing if there are no more than that.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
+    }
+
+    /// Counts `count` more positions as stored.
+    pub(super) fn grow(&mut self, count: usize) {
+        self.len += count;
+    }
+
+    /// What `kv_head` stored in `layer`.
+    pub(super) fn head(&self, layer: usize, kv_head: usize) -> HeadView<'_> {
+        let keys = 2 * layer * self.kv_heads + kv_head;
+        let values = keys + self.kv_heads;
+        let part = |head: usize, width: usize| head * self.capacity * width..(head + 1) * self.capacity * width;
+        let (k, v) = (part(keys, self.head_dim), part(values, self.head_dim));
+        match &self.store {
+            KvStore::F32(all) => HeadView::F32 { keys: &all[k], values: &all[v] },
+            KvStore::F16(all) => HeadView::F16 { keys: &all[k], values: &all[v] },
+            KvStore::I8 { codes, scales } => {
+                let (key_scales, value_scales) = (&scales[part(keys, 1)], &scales[part(values, 1)]);
+                HeadView::I8 { keys: &codes[k], values: &codes[v], key_scales, value_scales }
+            }
+        }
+    }
+
+    /// Room in one layer: the keys of all KV heads, then their values, each `[capacity][head_dim]`.
+    pub(super) fn layer_mut(&mut self, layer: usize) -> impl Iterator<Item = KvStore<'_>> + Send {
+        let (heads, capacity, head_dim) = (2 * self.kv_heads, self.capacity, self.head_dim);
+        let mut left = self.store.reborrow();
+        left.split_off(layer * heads * capacity, head_dim);
+        (0..heads).map(move |_| left.split_off(capacity, head_dim))
     }
 
     /// Whether it was made for such a model.
