@@ -1,11 +1,17 @@
 //! The closed choice of backends, made once when a model is loaded.
+#[cfg(target_arch = "x86_64")]
+use crate::isa::Avx2;
 use crate::isa::{Isa, Portable};
 
 /// A way to execute kernels that this CPU can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Backend {
     /// Plain Rust.
     Portable(Portable),
+    /// AVX2, FMA and F16C.
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
 }
 
 /// Something to run on whichever token the backend holds: a generic closure.
@@ -19,12 +25,21 @@ pub trait Operation {
 impl Backend {
     /// The fastest backend of this CPU.
     pub fn detect() -> Backend {
-        Backend::Portable(Portable)
+        Backend::available().next().unwrap_or(Backend::Portable(Portable))
     }
 
     /// All backends that this CPU can run, fastest first; ends with portable.
+    ///
+    /// ```
+    /// use qint_core::backend::Backend;
+    /// assert!(Backend::available().any(|backend| backend.name() == "portable"));
+    /// ```
     pub fn available() -> impl Iterator<Item = Backend> {
-        [Backend::Portable(Portable)].into_iter()
+        #[cfg(target_arch = "x86_64")]
+        let fast = [Avx2::detect().map(Backend::Avx2)];
+        #[cfg(not(target_arch = "x86_64"))]
+        let fast = [];
+        fast.into_iter().flatten().chain([Backend::Portable(Portable)])
     }
 
     /// The backend of that [`name`](Backend::name), if this CPU can run it.
@@ -36,6 +51,8 @@ impl Backend {
     pub const fn name(self) -> &'static str {
         match self {
             Backend::Portable(_) => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx2(_) => "avx2",
         }
     }
 
@@ -43,10 +60,17 @@ impl Backend {
     #[inline]
     pub fn run<O: Operation>(self, operation: O) -> O::Output {
         match self {
-            Backend::Portable(isa) => isa.run(
-                #[inline(always)]
-                || operation.run(isa),
-            ),
+            Backend::Portable(isa) => run_on(isa, operation),
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx2(isa) => run_on(isa, operation),
         }
     }
+}
+
+#[inline(always)]
+fn run_on<I: Isa, O: Operation>(isa: I, operation: O) -> O::Output {
+    isa.run(
+        #[inline(always)]
+        || operation.run(isa),
+    )
 }

@@ -5,8 +5,12 @@
 //! CPU's world once per call through [`Isa::run`]; everything below is `#[inline(always)]`.
 //!
 //! All operations give the same bits on every token.
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 mod portable;
 
+#[cfg(target_arch = "x86_64")]
+pub use avx2::Avx2;
 pub use portable::Portable;
 
 /// Sixteen f32.
