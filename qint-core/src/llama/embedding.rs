@@ -24,7 +24,8 @@ pub(super) fn look_up(
         Matrix::Quantized(matrix, format) => {
             let known = dequantize::row(matrix, id, scratch).is_ok();
             if format.transform == Transform::Hadamard {
-                hadamard::inverse(backend, scratch);
+                // The columns were stored as w·H/n, and H·H = n.
+                hadamard::transform(backend, scratch);
             }
             write(scratch, scale, out);
             known

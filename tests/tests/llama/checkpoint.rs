@@ -65,6 +65,12 @@ impl Checkpoint {
         DenseMatrix::new(tensor.rows, tensor.cols, values).unwrap()
     }
 
+    /// All matrices.
+    pub(crate) fn matrix_names(&self) -> Vec<String> {
+        let names = self.tensors.iter().filter(|(_, tensor)| tensor.rows > 1);
+        names.map(|(name, _)| name.trim_end_matches(".weight").to_owned()).collect()
+    }
+
     /// All norms: two per layer, then the last.
     pub(crate) fn norms(&self) -> Vec<Vec<f32>> {
         let layers = (0..self.config.layers).flat_map(|layer| {

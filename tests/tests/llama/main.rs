@@ -1,16 +1,20 @@
 //! The forward pass against Hugging Face transformers (`tests/goldens`), and against itself: the same bits for any chunking,
 //! batch, team and backend.
 mod checkpoint;
+mod quantized;
 mod session;
 mod threads;
 
-use checkpoint::{Checkpoint, FAMILIES};
+use checkpoint::{Checkpoint, FAMILIES, Golden};
 use qint_core::{
     Error,
+    activation::{ActivationFormat, Transform},
     backend::Backend,
+    codec::Codec,
     llama::{Config, KvKind, Layer, Logits, Weights},
     matrix::Matrix,
 };
+use quantized::with_quantized;
 use session::{Memory, Part, Setting, bits, call, score};
 use threads::Threads;
 
@@ -21,14 +25,11 @@ fn argmax(logits: &[f32]) -> u32 {
 }
 
 /// The largest distance from the golden logits, relative to the largest of them.
-fn distance(family: &str, kind: KvKind) -> f32 {
-    let checkpoint = Checkpoint::load(family);
-    let golden = &checkpoint.golden;
-    let logits = checkpoint.with_dense(|weights| score(Setting::new(kind), weights, &golden.prompt, usize::MAX));
+fn distance(golden: &Golden, weights: &Weights<'_>, kind: KvKind) -> f32 {
+    let logits = score(Setting::new(kind), weights, &golden.prompt, usize::MAX);
     let pairs = golden.positions.iter().zip(&golden.logits).flat_map(|(&at, row)| logits[at].iter().zip(row));
     let (error, largest) =
         pairs.fold((0f32, 0f32), |(error, largest), (x, y)| (error.max((x - y).abs()), largest.max(y.abs())));
-    println!("{family}, {kind:?}: {:.1e}", error / largest);
     error / largest
 }
 
@@ -47,9 +48,31 @@ fn decode_greedily(weights: &Weights<'_>, kind: KvKind, prompt: &[u32], count: u
 #[test]
 fn logits_are_those_of_transformers() {
     for family in FAMILIES {
-        assert!(distance(family, KvKind::F32) < 1e-5, "{family}");
-        assert!(distance(family, KvKind::F16) < 1e-3, "{family}");
-        assert!(distance(family, KvKind::I8) < 0.05, "{family}");
+        let checkpoint = Checkpoint::load(family);
+        for (kind, tolerance) in [(KvKind::F32, 1e-5), (KvKind::F16, 1e-3), (KvKind::I8, 0.05)] {
+            let distance = checkpoint.with_dense(|weights| distance(&checkpoint.golden, weights, kind));
+            println!("{family}, {kind:?}: {distance:.1e}");
+            assert!(distance < tolerance, "{family}, {kind:?}: {distance}");
+        }
+    }
+}
+
+#[test]
+fn quantized_models_come_close() {
+    for family in FAMILIES {
+        let checkpoint = Checkpoint::load(family);
+        for transform in [Transform::None, Transform::Hadamard] {
+            for (codec, tolerance) in [(Codec::Q8, 0.1), (Codec::Q4, 0.8)] {
+                let choice = Some((codec, quantized::format(transform)));
+                let distance = with_quantized(
+                    &checkpoint,
+                    |_| choice,
+                    |weights| distance(&checkpoint.golden, weights, KvKind::F32),
+                );
+                println!("{family}, {codec:?}, {transform:?}: {distance:.1e}");
+                assert!(distance < tolerance, "{family}, {codec:?}, {transform:?}: {distance}");
+            }
+        }
     }
 }
 
@@ -66,13 +89,30 @@ fn greedy_ids_are_those_of_transformers() {
     }
 }
 
-/// Calls `test` with every family, un-quantized.
+/// Calls `test` with every family, once un-quantized and once with a mixture of codecs and dense matrices.
 fn for_each_model(test: impl Fn(&str, &Weights<'_>, &[u32])) {
     for family in FAMILIES {
         let checkpoint = Checkpoint::load(family);
         // More than 64 positions, so that attention takes more than one chunk.
         let tokens: Vec<u32> = checkpoint.golden.prompt.iter().cycle().take(85).copied().collect();
         checkpoint.with_dense(|weights| test(family, weights, &tokens));
+        with_quantized(&checkpoint, mixture, |weights| test(&format!("quantized {family}"), weights, &tokens));
+    }
+}
+
+/// Something of everything; matrices that share an input agree on its format.
+fn mixture(name: &str) -> Option<(Codec, ActivationFormat)> {
+    let (plain, transformed) = (quantized::format(Transform::None), quantized::format(Transform::Hadamard));
+    match name.rsplit('.').next()? {
+        "q_proj" => Some((Codec::Q8, transformed)),
+        "k_proj" => Some((Codec::Q4, transformed)),
+        "v_proj" => Some((Codec::Q4Linear, transformed)),
+        "o_proj" => None,
+        "gate_proj" => Some((Codec::Q2, plain)),
+        "up_proj" => Some((Codec::Q4, plain)),
+        "down_proj" if name.contains("layers.1") => None,
+        "down_proj" => Some((Codec::Q8, plain)),
+        _ => Some((Codec::Q8, transformed)),
     }
 }
 
