@@ -1,0 +1,246 @@
+//! The command line as a whole, and the option groups that several commands share.
+//!
+//! Flag letters are those of llama.cpp where both have the option. A value that can be judged alone is judged here, so that
+//! it is refused (code 2) before any work.
+use crate::{
+    commands::{bench, chat, completions, convert, demo, doctor, eval, export, inspect, run, tokenize, validate},
+    environment,
+    errors::{EXIT_CODES, Failure, Result},
+};
+use clap::{ArgAction, Args, Parser, Subcommand};
+use qint_core::backend::Backend;
+use std::{
+    num::{NonZeroU16, NonZeroUsize},
+    path::{Path, PathBuf},
+};
+
+/// Quantize a Llama-family model once and run the same packed weights, bit for bit the same integers, on every CPU.
+#[derive(Debug, Parser)]
+#[command(name = "qint", version, after_help = EXIT_CODES, subcommand_required = true)]
+#[command(arg_required_else_help = false, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// Say nothing on stderr except errors
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Print one JSON document on stdout instead of text
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Demo(demo::Arguments),
+    Convert(convert::Arguments),
+    Run(run::Arguments),
+    Chat(chat::Arguments),
+    Inspect(inspect::Arguments),
+    Validate(validate::Arguments),
+    Eval(eval::Arguments),
+    Bench(bench::Arguments),
+    Tokenize(tokenize::Arguments),
+    Export(export::Arguments),
+    Doctor(doctor::Arguments),
+    Completions(completions::Arguments),
+}
+
+/// The model, as the first argument or after `-m`.
+#[derive(Debug, Args)]
+pub(crate) struct ModelArgument {
+    /// A .qint.safetensors file, a Hugging Face directory or a GGUF file
+    #[arg(value_name = "MODEL", required_unless_present = "model_option")]
+    model: Option<PathBuf>,
+    /// The same as MODEL
+    #[arg(short = 'm', long = "model", value_name = "MODEL", conflicts_with = "model")]
+    model_option: Option<PathBuf>,
+}
+
+impl ModelArgument {
+    pub(crate) fn path(&self) -> &Path {
+        // clap requires one of the two.
+        self.model.as_deref().or(self.model_option.as_deref()).unwrap_or(Path::new(""))
+    }
+}
+
+/// What executes kernels.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Execution")]
+pub(crate) struct BackendArguments {
+    /// Threads [default: all CPUs that this process may use]
+    #[arg(short, long, value_name = "N")]
+    pub(crate) threads: Option<NonZeroU16>,
+    /// Backend to use; `qint doctor` lists those of this machine [default: the fastest]
+    #[arg(long, value_name = "NAME", env = "QINT_BACKEND", hide_env_values = true)]
+    pub(crate) backend: Option<String>,
+}
+
+/// What executes a model.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Execution")]
+pub(crate) struct EngineArguments {
+    #[command(flatten)]
+    pub(crate) execution: BackendArguments,
+    /// Read the model into memory instead of mapping the file
+    #[arg(long)]
+    pub(crate) no_mmap: bool,
+}
+
+impl BackendArguments {
+    /// The backend asked for, or the fastest.
+    pub(crate) fn backend(&self) -> Result<Backend> {
+        let Some(name) = self.backend.as_deref() else { return Ok(Backend::detect()) };
+        Backend::available().find(|backend| backend.name() == name).ok_or_else(|| {
+            let names: Vec<&str> = Backend::available().map(Backend::name).collect();
+            Failure::Usage(format!("there is no backend `{name}` on this machine; there are: {}", names.join(", ")))
+        })
+    }
+
+    /// The number of threads.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads.map_or_else(environment::cpus, |threads| usize::from(threads.get()))
+    }
+}
+
+/// How the next token is chosen.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Sampling")]
+pub(crate) struct SampleArguments {
+    /// Temperature; 0 always takes the likeliest token
+    #[arg(long, value_name = "T", default_value = "0.8", value_parser = non_negative)]
+    pub(crate) temp: f32,
+    /// Keep the K likeliest tokens; 0 keeps all
+    #[arg(long, value_name = "K", default_value = "40")]
+    pub(crate) top_k: usize,
+    /// Keep the likeliest tokens that together reach probability P; 1 keeps all
+    #[arg(long, value_name = "P", default_value = "0.95", value_parser = fraction)]
+    pub(crate) top_p: f32,
+    /// Drop tokens less likely than P times the likeliest; 0 drops none
+    #[arg(long, value_name = "P", default_value = "0.05", value_parser = fraction)]
+    pub(crate) min_p: f32,
+    /// Divide the logits of recent tokens by R (multiply, where negative); 1 changes nothing
+    #[arg(long, value_name = "R", default_value = "1.0", value_parser = positive)]
+    pub(crate) repeat_penalty: f32,
+    /// Seed of the random choice; the same seed gives the same text on every machine
+    #[arg(short, long, value_name = "SEED", default_value = "0")]
+    pub(crate) seed: u64,
+}
+
+/// How keys and values are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Kv {
+    F16,
+    I8,
+    F32,
+}
+
+/// The part of a text that is scored.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Scoring")]
+pub(crate) struct ScoreArguments {
+    /// Characters of the text that are used, from its start, or `all`
+    #[arg(long, value_name = "N|all", default_value = "60000", value_parser = count_or_all)]
+    pub(crate) chars: Amount,
+    /// Tokens per window; windows don't overlap, and the second half of each is scored
+    #[arg(long, value_name = "N", default_value = "512", value_parser = window)]
+    pub(crate) window: usize,
+    /// Windows that are scored, from the start [default: all that the text fills]
+    #[arg(long, value_name = "N")]
+    pub(crate) windows: Option<NonZeroUsize>,
+}
+
+/// A number, or no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Amount {
+    Count(usize),
+    All,
+}
+
+impl Amount {
+    pub(crate) fn limit(self) -> Option<usize> {
+        match self {
+            Amount::Count(count) => Some(count),
+            Amount::All => None,
+        }
+    }
+}
+
+/// An output that must be named on purpose to be replaced.
+#[derive(Debug, Args)]
+pub(crate) struct ForceArgument {
+    /// Replace the output if it exists
+    #[arg(short, long, action = ArgAction::SetTrue)]
+    pub(crate) force: bool,
+}
+
+impl ForceArgument {
+    /// Refuses an existing output early, before hours of work.
+    pub(crate) fn check(&self, output: &Path) -> Result<()> {
+        if !self.force && output.symlink_metadata().is_ok() {
+            return Err(Failure::from(qint_std::Error::OutputExists { path: output.to_path_buf() }));
+        }
+        Ok(())
+    }
+}
+
+fn number(text: &str) -> std::result::Result<f32, String> {
+    text.parse::<f32>().ok().filter(|x| x.is_finite()).ok_or_else(|| "a finite number is needed".to_string())
+}
+
+pub(crate) fn non_negative(text: &str) -> std::result::Result<f32, String> {
+    number(text).and_then(|x| if x >= 0.0 { Ok(x) } else { Err("it is 0 or more".to_string()) })
+}
+
+pub(crate) fn positive(text: &str) -> std::result::Result<f32, String> {
+    number(text).and_then(|x| if x > 0.0 { Ok(x) } else { Err("it is more than 0".to_string()) })
+}
+
+pub(crate) fn fraction(text: &str) -> std::result::Result<f32, String> {
+    number(text).and_then(|x| if (0.0..=1.0).contains(&x) { Ok(x) } else { Err("it is from 0 to 1".to_string()) })
+}
+
+fn count_or_all(text: &str) -> std::result::Result<Amount, String> {
+    match text {
+        "all" => Ok(Amount::All),
+        _ => match text.parse() {
+            Ok(count) if count > 0 => Ok(Amount::Count(count)),
+            _ => Err("it is a number above 0, or `all`".to_string()),
+        },
+    }
+}
+
+fn window(text: &str) -> std::result::Result<usize, String> {
+    match text.parse() {
+        Ok(window) if (4..=1 << 20).contains(&window) => Ok(window),
+        _ => Err("it is a number from 4 to 1048576".to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sampling_values_are_judged() {
+        for text in ["NaN", "-1", "inf", "", "x"] {
+            assert!(non_negative(text).is_err(), "{text}");
+        }
+        assert_eq!(non_negative("0.5"), Ok(0.5));
+        assert!(positive("0").is_err());
+        assert!(fraction("1.01").is_err());
+        assert_eq!(fraction("1"), Ok(1.0));
+    }
+
+    #[test]
+    fn amounts_are_numbers_or_all() {
+        assert_eq!(count_or_all("all"), Ok(Amount::All));
+        assert_eq!(count_or_all("7"), Ok(Amount::Count(7)));
+        assert!(count_or_all("0").is_err());
+    }
+}

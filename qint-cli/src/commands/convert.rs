@@ -1,0 +1,55 @@
+//! `qint convert`: a checkpoint becomes one quantized container.
+use crate::{
+    args::ForceArgument,
+    errors::{Result, not_built},
+    output::Output,
+};
+use clap::Args;
+use std::{num::NonZeroU16, path::PathBuf};
+
+const EXAMPLES: &str = "\
+Examples:
+  qint convert ./SmolLM2-135M-Instruct -o smollm2.qint.safetensors
+  qint convert model.gguf -o model.qint.safetensors --codec q8
+  qint convert ./model -o mixed.qint.safetensors --codec q4 --rule '*.down_proj.weight=q8' --rule 'lm_head.weight=q4:g64'
+
+Codecs: q8, q4, q4-linear, q2, q2-linear, q1. Embeddings and head are q8 unless a rule says otherwise. The last rule that
+matches a tensor's name decides.";
+
+/// Quantize a Hugging Face directory, a GGUF file or an NPZ export into one container
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// What to convert: a Hugging Face directory, a GGUF file, or a directory that `qint export` wrote
+    #[arg(value_name = "SRC")]
+    source: PathBuf,
+    /// The container to write, usually NAME.qint.safetensors
+    #[arg(short, long, value_name = "OUT")]
+    output: PathBuf,
+    /// Codec of the linear layers
+    #[arg(long, value_name = "CODEC", default_value = "q4")]
+    codec: String,
+    /// Columns that share a sub-scale: 32, 64 or 128 [default: the codec's own]
+    #[arg(long, value_name = "N")]
+    group: Option<usize>,
+    /// Codec (and group) of the tensors whose name matches PATTERN; may be repeated
+    #[arg(long = "rule", value_name = "PATTERN=CODEC[:gN]")]
+    rules: Vec<String>,
+    /// What happens to activations, and to the weights' columns, before rounding: none or hadamard
+    #[arg(long, value_name = "TRANSFORM", default_value = "hadamard")]
+    transform: String,
+    /// Columns that share an activation scale: 256, 512 or 1024
+    #[arg(long, value_name = "N", default_value = "256")]
+    activation_block: usize,
+    #[command(flatten)]
+    force: ForceArgument,
+    /// Threads [default: all CPUs that this process may use]
+    #[arg(short, long, value_name = "N")]
+    threads: Option<NonZeroU16>,
+}
+
+pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<()> {
+    arguments.force.check(&arguments.output)?;
+    let _ = output;
+    Err(not_built("convert"))
+}

@@ -1,0 +1,11 @@
+//! How the `qint` command behaves: streams, exit codes, signals, and what it says.
+mod cli {
+    pub(crate) mod command;
+    mod streams;
+}
+
+/// Help texts and short runs, pinned word for word. `TRYCMD=overwrite cargo test -p qint-cli` rewrites them.
+#[test]
+fn pinned_output() {
+    trycmd::TestCases::new().case("tests/cmd/*.trycmd").env("QINT_BACKEND", "portable");
+}
