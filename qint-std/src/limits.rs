@@ -17,8 +17,8 @@ pub const SAFETENSORS_HEADER_BYTES: usize = 2 << 20;
 pub const SHARDS: usize = 4096;
 /// Bytes of `model.safetensors.index.json`.
 pub const SHARD_INDEX_BYTES: u64 = 16 << 20;
-/// Bytes of `config.json`, `generation_config.json` or the manifest's configuration; a parsed byte takes up to 100.
-pub const CONFIG_BYTES: u64 = 256 << 10;
+/// Bytes of `config.json`, `generation_config.json` or the manifest's configuration; a parsed byte takes up to 120.
+pub const CONFIG_BYTES: u64 = 128 << 10;
 /// Bytes of `tokenizer_config.json`, of which only the chat template is kept.
 pub const TOKENIZER_CONFIG_BYTES: u64 = 8 << 20;
 /// Bytes of `tokenizer.json`.
