@@ -36,7 +36,8 @@ def draw(rows):
     parts += [level(y(low + i / 2), low + i / 2) for i in range(int((high - low) * 2) + 1)]
     parts += [mark(x(million * 1e6), million) for million in range(int(right / 1e6) + 1)]
     parts += [text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, "million tokens", "middle")]
-    parts += [text(LEFT, 12, "nats a token", "end")]
+    side = text(0, 0, "nats a token", "middle")
+    parts += [f'<g transform="translate(14 {(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)">{side}</g>']
     for place, (name, label, colour) in enumerate(SERIES):
         points = " ".join(f"{x(row['tokens']):.1f},{y(row[name]):.1f}" for row in rows)
         parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
@@ -44,7 +45,8 @@ def draw(rows):
     body = "\n".join(parts)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
-        f'font-family="sans-serif" font-size="12" fill="#24292f">\n<title>Loss of the bundled model</title>\n{body}\n</svg>\n'
+        f'font-family="sans-serif" font-size="12" fill="#24292f">\n<title>Loss of the bundled model</title>\n'
+        f"{body}\n</svg>\n"
     )
 
 
@@ -58,7 +60,7 @@ def mark(x, million):
 
 
 def legend(place, label, colour):
-    y = TOP + 20 + 20 * place
+    y = TOP + 12 + 17 * place
     line = f'<line x1="{WIDTH - 220}" y1="{y}" x2="{WIDTH - 190}" y2="{y}" stroke="{colour}" stroke-width="2"/>'
     return line + text(WIDTH - 182, y + 4, label, "start")
 
