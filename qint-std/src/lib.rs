@@ -16,6 +16,7 @@ pub mod config;
 pub mod error;
 pub mod limits;
 pub mod mapping;
+pub mod quantize;
 pub mod source;
 pub mod tokenizer;
 
