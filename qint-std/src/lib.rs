@@ -14,9 +14,11 @@
 pub mod atomic_file;
 pub mod config;
 pub mod error;
+pub mod eval;
 pub mod limits;
 pub mod mapping;
 pub mod quantize;
+pub mod roofline;
 pub mod source;
 pub mod tokenizer;
 

@@ -45,7 +45,8 @@ impl EvalText {
             let allowed = format!("one window of {window} tokens must fit; give more text or a smaller window");
             return Err(argument("text", format!("{} tokens", text_ids.len()), allowed));
         }
-        let ids = text_ids.chunks_exact(step).take(count).flat_map(|chunk| start.iter().chain(chunk)).copied().collect();
+        let ids =
+            text_ids.chunks_exact(step).take(count).flat_map(|chunk| start.iter().chain(chunk)).copied().collect();
         Ok(EvalText { ids, window })
     }
 
