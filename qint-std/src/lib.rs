@@ -13,6 +13,7 @@
 //! ```
 pub mod atomic_file;
 pub mod config;
+pub mod engine;
 pub mod error;
 pub mod eval;
 pub mod limits;
