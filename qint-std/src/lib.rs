@@ -12,6 +12,7 @@
 //!    → sampler → text            sample, tokenizer, chat, generate
 //! ```
 pub mod atomic_file;
+pub mod bench;
 pub mod config;
 pub mod engine;
 pub mod error;
