@@ -140,3 +140,58 @@ fn tile<I: Isa, T: Element, const ROWS: usize, const TOKENS: usize>(
     }
     sums
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::{element::dot, isa::Portable, team::DisjointRows};
+    use half::{bf16, f16};
+    use std::vec::Vec;
+
+    fn numbers(count: usize, seed: usize) -> impl Iterator<Item = f32> {
+        (0..count).map(move |i| ((i * 7919 + seed * 104_729) % 2003) as f32 / 1000.0 - 1.0)
+    }
+
+    /// Every output is the dot product of its row and its token, whatever tile it was in.
+    fn compare<T: Element>(rows: usize, cols: usize, tokens: usize, weights: &[T], values: DenseValues<'_>) {
+        let stride = cols + 5;
+        let x: Vec<f32> = numbers(tokens * stride, 1).collect();
+        let matrix = DenseMatrix::new(rows, cols, values).unwrap();
+        for backend in Backend::available() {
+            let mut out = std::vec![f32::NAN; tokens * rows];
+            for mut rows in DisjointRows::new(&mut out, rows, rows, 7) {
+                matmul(backend, &matrix, DenseActivations { values: &x, stride }, &mut rows);
+            }
+            for (token, out) in out.chunks(rows).enumerate() {
+                for (row, y) in out.iter().enumerate() {
+                    let expected = dot(Portable, &x[token * stride..][..cols], &weights[row * cols..][..cols]);
+                    assert_eq!(y.to_bits(), expected.to_bits(), "{rows}×{cols}, row {row}, token {token} of {tokens}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn outputs_do_not_depend_on_the_tile() {
+        for cols in [1, 12, 16, 20, 33, 172] {
+            for (rows, tokens) in [(1, 1), (2, 3), (9, 1), (9, 2), (9, 7), (9, 8), (13, 13)] {
+                let weights: Vec<f32> = numbers(rows * cols, 2).collect();
+                compare(rows, cols, tokens, &weights, DenseValues::F32(&weights));
+                let halves: Vec<f16> = weights.iter().map(|&x| f16::from_f32(x)).collect();
+                compare(rows, cols, tokens, &halves, DenseValues::F16(&halves));
+                let halves: Vec<bf16> = weights.iter().map(|&x| bf16::from_f32(x)).collect();
+                compare(rows, cols, tokens, &halves, DenseValues::BF16(&halves));
+            }
+        }
+    }
+
+    #[test]
+    fn dot_products_agree_with_f64() {
+        for cols in [1, 15, 16, 17, 576] {
+            let (x, y): (Vec<f32>, Vec<f32>) = (numbers(cols, 3).collect(), numbers(cols, 4).collect());
+            let exact: f64 = x.iter().zip(&y).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum();
+            assert!((f64::from(dot(Portable, &x, &y)) - exact).abs() < 1e-5, "{cols}");
+        }
+    }
+}

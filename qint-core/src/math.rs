@@ -188,6 +188,35 @@ mod tests {
         assert!(apply(gelu_tanh, -1e20).abs() < 1e-10);
     }
 
+    struct Everything<'a>(&'a [f32; 16]);
+
+    impl Operation for Everything<'_> {
+        type Output = [[f32; 16]; 3];
+
+        #[inline(always)]
+        fn run<I: Isa>(self, isa: I) -> [[f32; 16]; 3] {
+            let x = isa.load(self.0);
+            let mut results = [[0.0; 16]; 3];
+            for (result, y) in results.iter_mut().zip([exp(isa, x), silu(isa, x), gelu_tanh(isa, x)]) {
+                isa.store(y, result);
+            }
+            results
+        }
+    }
+
+    #[test]
+    fn backends_agree_bit_for_bit() {
+        let special = [0.0, -0.0, 1e-45, -1e-38, 1e38, f32::INFINITY, f32::NEG_INFINITY, -87.0];
+        let inputs: Vec<f32> = grid(-100.0, 100.0).chain(grid(-1.0, 1.0)).chain(special).collect();
+        for x in inputs.as_chunks().0 {
+            let bits = |backend: Backend| backend.run(Everything(x)).map(|y| y.map(f32::to_bits));
+            let expected = bits(Backend::Portable(crate::isa::Portable));
+            for backend in Backend::available() {
+                assert_eq!(bits(backend), expected, "{}: {x:?}", backend.name());
+            }
+        }
+    }
+
     #[test]
     fn norm_of_any_length_agrees_with_f64() {
         for length in [1, 12, 16, 17, 172, 576] {

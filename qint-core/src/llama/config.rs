@@ -81,10 +81,17 @@ impl Config {
     /// # Errors
     /// [`Error::Dimension`] for a size of 0 or above its cap, [`Error::Mismatch`] if `kv_heads` does not divide `heads` or
     /// `head_dim` is odd, [`Error::Number`] for a number that is not finite or not positive.
-    pub fn check(&self) -> Result<(), Error> {
-        self.check_dimensions()?;
-        expect("heads modulo KV heads", self.heads % self.kv_heads, 0)?;
-        expect("head dimension modulo 2", self.head_dim % 2, 0)?;
+    pub const fn check(&self) -> Result<(), Error> {
+        if let Err(error) = self.check_dimensions() {
+            return Err(error);
+        }
+        if !self.heads.is_multiple_of(self.kv_heads) {
+            let found = self.heads % self.kv_heads;
+            return Err(Error::Mismatch { what: "heads modulo KV heads", found, expected: 0 });
+        }
+        if !self.head_dim.is_multiple_of(2) {
+            return Err(Error::Mismatch { what: "head dimension modulo 2", found: 1, expected: 0 });
+        }
         self.check_numbers()
     }
 
@@ -98,38 +105,63 @@ impl Config {
         self.kv_heads * self.head_dim
     }
 
-    fn check_dimensions(&self) -> Result<(), Error> {
-        let dimension = |what, given, limit| {
-            if (1..=limit).contains(&given) { Ok(()) } else { Err(Error::Dimension { what, given, limit }) }
+    const fn check_dimensions(&self) -> Result<(), Error> {
+        let heads = match MAX_DIMENSION.checked_div(self.head_dim) {
+            Some(heads) => heads,
+            None => MAX_DIMENSION,
         };
-        dimension("hidden size", self.hidden, MAX_DIMENSION)?;
-        dimension("intermediate size", self.intermediate, MAX_DIMENSION)?;
-        dimension("layers", self.layers, MAX_LAYERS)?;
-        dimension("head dimension", self.head_dim, MAX_HEAD_DIM)?;
-        dimension("heads", self.heads, MAX_DIMENSION / self.head_dim)?;
-        dimension("KV heads", self.kv_heads, self.heads)?;
-        dimension("vocabulary", self.vocabulary, MAX_DIMENSION)?;
-        dimension("context", self.context, MAX_CONTEXT)?;
-        dimension("sliding window", self.sliding_window.unwrap_or(1), usize::MAX)
+        let window = match self.sliding_window {
+            Some(window) => window,
+            None => 1,
+        };
+        let dimensions = [
+            ("hidden size", self.hidden, MAX_DIMENSION),
+            ("intermediate size", self.intermediate, MAX_DIMENSION),
+            ("layers", self.layers, MAX_LAYERS),
+            ("head dimension", self.head_dim, MAX_HEAD_DIM),
+            ("heads", self.heads, heads),
+            ("KV heads", self.kv_heads, self.heads),
+            ("vocabulary", self.vocabulary, MAX_DIMENSION),
+            ("context", self.context, MAX_CONTEXT),
+            ("sliding window", window, usize::MAX),
+        ];
+        let mut index = 0;
+        while index < dimensions.len() {
+            let (what, given, limit) = dimensions[index];
+            if given == 0 || given > limit {
+                return Err(Error::Dimension { what, given, limit });
+            }
+            index += 1;
+        }
+        Ok(())
     }
 
-    fn check_numbers(&self) -> Result<(), Error> {
-        let positive = |what, given: f64| {
-            if given > 0.0 && given.is_finite() { Ok(()) } else { Err(Error::Number { what, given }) }
-        };
-        positive("norm epsilon", f64::from(self.norm_epsilon))?;
-        positive("embedding scale", f64::from(self.embedding_scale))?;
-        positive("rope theta", self.rope_theta)?;
-        match self.rope_scaling {
-            RopeScaling::None => Ok(()),
-            RopeScaling::Linear { factor } => positive("rope scaling factor", factor),
+    const fn check_numbers(&self) -> Result<(), Error> {
+        let (factor, low, width, context) = match self.rope_scaling {
+            RopeScaling::None => (1.0, 1.0, 1.0, 1.0),
+            RopeScaling::Linear { factor } => (factor, 1.0, 1.0, 1.0),
             RopeScaling::Llama3 { factor, low_frequency, high_frequency, original_context } => {
-                positive("rope scaling factor", factor)?;
-                positive("rope low frequency factor", low_frequency)?;
-                positive("rope original context", original_context)?;
-                positive("rope high minus low frequency factor", high_frequency - low_frequency)
+                (factor, low_frequency, high_frequency - low_frequency, original_context)
             }
+        };
+        let numbers = [
+            ("norm epsilon", self.norm_epsilon as f64),
+            ("embedding scale", self.embedding_scale as f64),
+            ("rope theta", self.rope_theta),
+            ("rope scaling factor", factor),
+            ("rope low frequency factor", low),
+            ("rope high minus low frequency factor", width),
+            ("rope original context", context),
+        ];
+        let mut index = 0;
+        while index < numbers.len() {
+            let (what, given) = numbers[index];
+            if !(given > 0.0 && given.is_finite()) {
+                return Err(Error::Number { what, given });
+            }
+            index += 1;
         }
+        Ok(())
     }
 }
 

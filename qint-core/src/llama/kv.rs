@@ -46,11 +46,14 @@ pub(super) enum HeadView<'a> {
 }
 
 impl KvPlan {
-    /// The buffers for `capacity` positions of a model of `config` ([checked](Config::check)).
+    /// The buffers for `capacity` positions of a model of `config`.
     ///
     /// # Errors
-    /// [`Error::Dimension`] if `capacity` is 0 or the buffers can't be addressed.
+    /// As [`Config::check`]; [`Error::Dimension`] if `capacity` is 0 or the buffers can't be addressed.
     pub const fn new(kind: KvKind, capacity: usize, config: &Config) -> Result<KvPlan, Error> {
+        if let Err(error) = config.check() {
+            return Err(error);
+        }
         let limit = isize::MAX as usize / size_of::<f32>() / 2 / config.head_dim / config.kv_heads / config.layers;
         if capacity == 0 || capacity > limit {
             return Err(Error::Dimension { what: "KV positions", given: capacity, limit });
@@ -66,7 +69,7 @@ impl<'a> KvCache<'a> {
     /// matter.
     ///
     /// # Errors
-    /// [`Error::Dimension`] as [`KvPlan::new`], [`Error::Length`] if a buffer has another length.
+    /// As [`KvPlan::new`]; [`Error::Length`] if a buffer has another length.
     pub fn new(config: &Config, capacity: usize, store: KvStore<'a>) -> Result<KvCache<'a>, Error> {
         let plan = KvPlan::new(store.kind(), capacity, config)?;
         let (values, scales) = match &store {

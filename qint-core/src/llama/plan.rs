@@ -36,11 +36,14 @@ pub struct Workspace<'a> {
 }
 
 impl Plan {
-    /// The buffers that `request` needs for a model of `config` ([checked](Config::check)).
+    /// The buffers that `request` needs for a model of `config`.
     ///
     /// # Errors
-    /// [`Error::Dimension`] if there is no token, or so many that the buffers can't be addressed.
+    /// As [`Config::check`]; [`Error::Dimension`] if there is no token, or so many that the buffers can't be addressed.
     pub const fn new(config: &Config, request: PlanRequest) -> Result<Plan, Error> {
+        if let Err(error) = config.check() {
+            return Err(error);
+        }
         let sizes = Sizes::new(config);
         let limit = isize::MAX as usize / size_of::<f32>() / sizes.floats();
         if request.tokens == 0 || request.tokens > limit {

@@ -38,3 +38,26 @@ impl<I: Iterator> Queue<I> {
         item
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::thread;
+
+    #[test]
+    fn every_item_goes_to_exactly_one_thread() {
+        let mut counts = [0u8; 10_000];
+        let queue = Queue::new(counts.iter_mut());
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while let Some(count) = queue.deal() {
+                        *count += 1;
+                    }
+                });
+            }
+        });
+        assert!(counts.iter().all(|&count| count == 1));
+    }
+}
