@@ -13,6 +13,7 @@
 //! ```
 pub mod atomic_file;
 pub mod bench;
+pub mod chat;
 pub mod config;
 pub mod engine;
 pub mod error;

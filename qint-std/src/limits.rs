@@ -21,10 +21,10 @@ pub const SHARD_INDEX_BYTES: u64 = 16 << 20;
 pub const CONFIG_BYTES: u64 = 128 << 10;
 /// Bytes of `tokenizer_config.json`, of which only the chat template is kept.
 pub const TOKENIZER_CONFIG_BYTES: u64 = 8 << 20;
-/// Bytes of `tokenizer.json`.
+/// Bytes of `tokenizer.json`; Llama 3's has 9 MB, Gemma's 17 MB.
 pub const TOKENIZER_BYTES: u64 = 64 << 20;
-/// Bytes of a chat template.
-pub const CHAT_TEMPLATE_BYTES: u64 = 1 << 20;
+/// Bytes of a chat template; published ones have up to 20 kB. Parsing recurses, up to once a byte.
+pub const CHAT_TEMPLATE_BYTES: u64 = 64 << 10;
 /// Ids of tokens that end a generation.
 pub const END_TOKENS: usize = 64;
 /// Key/value pairs in the metadata of a GGUF file.

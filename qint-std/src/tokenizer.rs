@@ -8,12 +8,9 @@ mod stream;
 
 pub use stream::TextStream;
 
-use crate::{Error, Result};
+use crate::{Error, Result, limits::TOKENIZER_BYTES};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use stream::Streaming;
-
-/// The largest `tokenizer.json` that is read. Llama 3's has 9 MB, Gemma's 17 MB.
-pub const MAX_TOKENIZER_BYTES: usize = 64 << 20;
 
 const WHAT: &str = "tokenizer.json";
 
@@ -31,8 +28,8 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Malformed`] for anything else, or if the file is too large or could blow up texts beyond reason.
     pub fn from_bytes(json: &[u8]) -> Result<Tokenizer> {
-        if json.len() > MAX_TOKENIZER_BYTES {
-            let why = format!("it has {} bytes, at most {MAX_TOKENIZER_BYTES} are read", json.len());
+        if json.len() as u64 > TOKENIZER_BYTES {
+            let why = format!("it has {} bytes, at most {TOKENIZER_BYTES} are read", json.len());
             return Err(Error::malformed(WHAT, why));
         }
         let mut inner = guarded(|| tokenizers::Tokenizer::from_bytes(json))?;
