@@ -13,6 +13,7 @@
 //! ```
 pub mod atomic_file;
 pub mod bench;
+pub mod bundled;
 pub mod chat;
 pub mod config;
 pub mod engine;
