@@ -150,6 +150,19 @@ impl Table {
     }
 }
 
+/// A count with separators: 1,234,567.
+pub(crate) fn thousands(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 fn pad(cell: &str, width: usize, align: Align) -> String {
     match align {
         Align::Left => format!("{cell:<width$}"),
@@ -170,6 +183,11 @@ mod tests {
     #[test]
     fn plain_tables_align() {
         assert_eq!(table().plain(), "codec      bytes\nq4-linear     12\n");
+    }
+
+    #[test]
+    fn counts_have_separators() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
     }
 
     #[test]

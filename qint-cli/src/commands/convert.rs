@@ -5,6 +5,11 @@ use crate::{
     output::Output,
 };
 use clap::Args;
+use qint_core::{
+    activation::{ActivationBlock, ActivationFormat, Transform},
+    codec::Group,
+};
+use qint_std::quantize::{ActivationRule, Recipe, Rule, Scheme, transform_from_name};
 use std::{num::NonZeroU16, path::PathBuf};
 
 const EXAMPLES: &str = "\
@@ -27,20 +32,23 @@ pub(crate) struct Arguments {
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
     /// Codec of the linear layers
-    #[arg(long, value_name = "CODEC", default_value = "q4")]
-    codec: String,
+    #[arg(long, value_name = "CODEC[:gN]", default_value = "q4")]
+    codec: Scheme,
     /// Columns that share a sub-scale: 32, 64 or 128 [default: the codec's own]
-    #[arg(long, value_name = "N")]
-    group: Option<usize>,
-    /// Codec (and group) of the tensors whose name matches PATTERN; may be repeated
+    #[arg(long, value_name = "N", value_parser = group)]
+    group: Option<Group>,
+    /// Codec (and group) of the tensors whose name matches PATTERN (`*` any characters, `?` one); may be repeated
     #[arg(long = "rule", value_name = "PATTERN=CODEC[:gN]")]
-    rules: Vec<String>,
+    rules: Vec<Rule>,
     /// What happens to activations, and to the weights' columns, before rounding: none or hadamard
-    #[arg(long, value_name = "TRANSFORM", default_value = "hadamard")]
-    transform: String,
+    #[arg(long, value_name = "TRANSFORM", default_value = "hadamard", value_parser = transform)]
+    transform: Transform,
     /// Columns that share an activation scale: 256, 512 or 1024
-    #[arg(long, value_name = "N", default_value = "256")]
-    activation_block: usize,
+    #[arg(long, value_name = "N", default_value = "256", value_parser = activation_block)]
+    activation_block: ActivationBlock,
+    /// Another transform (and activation block) for the inputs of the matrices that match PATTERN; may be repeated
+    #[arg(long = "activation-rule", value_name = "PATTERN=TRANSFORM[:bN]")]
+    activation_rules: Vec<ActivationRule>,
     #[command(flatten)]
     force: ForceArgument,
     /// Threads [default: all CPUs that this process may use]
@@ -52,4 +60,26 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<()> {
     arguments.force.check(&arguments.output)?;
     let _ = output;
     Err(not_built("convert"))
+}
+
+impl Arguments {
+    fn recipe(&self) -> Recipe {
+        let mut recipe = Recipe::new(Scheme { group: self.group.unwrap_or(self.codec.group), ..self.codec });
+        recipe.rules = self.rules.clone();
+        recipe.activation = ActivationFormat { transform: self.transform, block: self.activation_block };
+        recipe.activation_rules = self.activation_rules.clone();
+        recipe
+    }
+}
+
+fn group(text: &str) -> std::result::Result<Group, &'static str> {
+    text.parse().ok().and_then(Group::from_cols).ok_or("it is 32, 64 or 128")
+}
+
+fn activation_block(text: &str) -> std::result::Result<ActivationBlock, &'static str> {
+    text.parse().ok().and_then(ActivationBlock::from_cols).ok_or("it is 256, 512 or 1024")
+}
+
+fn transform(text: &str) -> std::result::Result<Transform, &'static str> {
+    transform_from_name(text).ok_or("it is none or hadamard")
 }
