@@ -24,6 +24,15 @@ pub trait LevelRange {
     const MAX: i32;
 }
 
+/// Thirty-two columns of one token's activations.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'x> {
+    /// In −127..=127.
+    pub codes: &'x [i8; 32],
+    /// Their sum.
+    pub sum: i32,
+}
+
 /// The operations of one kind of CPU.
 pub trait Isa: Copy + Send + Sync {
     /// Sixteen f32 lanes.
@@ -88,6 +97,8 @@ pub trait Isa: Copy + Send + Sync {
     /// The bits of a number without its sign: ordered like the magnitudes, with infinity and NaN last.
     fn magnitude_bits(self, a: Self::F32) -> Self::I32;
 
+    /// Asks for the cache line `distance` bytes after `bytes`, wherever that is; changes no result.
+    fn prefetch(self, bytes: &[u8; 64], distance: usize);
     /// The 64 bytes of a vector of codes.
     fn load_bytes(self, bytes: &[u8; 64]) -> Self::Bytes;
     /// The 64 bytes of a vector.
@@ -100,16 +111,15 @@ pub trait Isa: Copy + Send + Sync {
 
     /// The heart of every product: 32 columns of 16 rows, for `T` tokens. To lane r of `sums[t]` it adds
     ///
-    /// `sub_scales[r] · Σ over c in 0..32 of (levels(c / 4)[4·r + c % 4] − R::BIAS) · x[t][c]`
+    /// `sub_scales[r] · Σ over c in 0..32 of (levels(c / 4)[4·r + c % 4] − R::BIAS) · x(t).codes[c]`
     ///
-    /// exactly, modulo 2³². `levels(quad)` returns biased levels in 0..=`R::MAX`, `x` lies in −127..=127, `x_sums[t]` is
-    /// Σ x\[t\], and `sub_scales` are i8. Tokens are free to order, widen and correct for the bias as suits their multiplier.
-    fn dot32<R: LevelRange, const T: usize>(
+    /// exactly, modulo 2³². `levels(quad)` returns biased levels in 0..=`R::MAX`; `sub_scales` are i8. How to order, widen
+    /// and correct for the bias is left to the CPU's multiplier.
+    fn dot32<'x, R: LevelRange, const T: usize>(
         self,
         sums: [Self::I32; T],
         levels: impl Fn(usize) -> Self::Bytes,
-        x: [&[i8; 32]; T],
-        x_sums: [i32; T],
+        x: impl Fn(usize) -> Step<'x>,
         sub_scales: &[u8; 16],
     ) -> [Self::I32; T];
 

@@ -1,10 +1,13 @@
 //! The token of every CPU: plain Rust over arrays of sixteen.
-use super::{Isa, Lanes, LevelRange};
+use super::{Isa, Lanes, LevelRange, Step};
 use half::{bf16, f16};
 
 /// No requirement at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Portable;
+
+/// Sixteen rows' quads: byte c of a word is column c.
+type Words = [u32; 16];
 
 #[inline(always)]
 fn zip(a: Lanes, b: Lanes, f: impl Fn(f32, f32) -> f32) -> Lanes {
@@ -14,7 +17,7 @@ fn zip(a: Lanes, b: Lanes, f: impl Fn(f32, f32) -> f32) -> Lanes {
 impl Isa for Portable {
     type F32 = Lanes;
     type I32 = [i32; 16];
-    type Bytes = [u8; 64];
+    type Bytes = Words;
     const TILE: usize = 4;
 
     #[inline(always)]
@@ -116,44 +119,50 @@ impl Isa for Portable {
     }
 
     #[inline(always)]
-    fn load_bytes(self, bytes: &[u8; 64]) -> [u8; 64] {
-        *bytes
+    fn prefetch(self, _: &[u8; 64], _: usize) {}
+    #[inline(always)]
+    fn load_bytes(self, bytes: &[u8; 64]) -> Words {
+        let (quads, _) = bytes.as_chunks::<4>();
+        core::array::from_fn(|row| u32::from_le_bytes(quads[row]))
     }
     #[inline(always)]
-    fn store_bytes(self, bytes: [u8; 64], to: &mut [u8; 64]) {
-        *to = bytes;
+    fn store_bytes(self, bytes: Words, to: &mut [u8; 64]) {
+        let (quads, _) = to.as_chunks_mut::<4>();
+        for (quad, word) in quads.iter_mut().zip(bytes) {
+            *quad = word.to_le_bytes();
+        }
     }
     #[inline(always)]
-    fn field(self, bytes: [u8; 64], shift: i32, mask: u8) -> [u8; 64] {
-        if shift < 0 { bytes.map(|byte| byte << -shift & mask) } else { bytes.map(|byte| byte >> shift & mask) }
+    fn field(self, bytes: Words, shift: i32, mask: u8) -> Words {
+        let mask = u32::from_le_bytes([mask; 4]);
+        if shift < 0 { bytes.map(|word| word << -shift & mask) } else { bytes.map(|word| word >> shift & mask) }
     }
     #[inline(always)]
-    fn lookup(self, table: &[u8; 16], indices: [u8; 64]) -> [u8; 64] {
-        indices.map(|index| table[usize::from(index & 15)])
+    fn lookup(self, table: &[u8; 16], indices: Words) -> Words {
+        indices.map(|word| u32::from_le_bytes(word.to_le_bytes().map(|index| table[usize::from(index & 15)])))
     }
 
+    /// A word of levels times a quad of activations, byte by byte; the bias comes off once at the end.
     #[inline(always)]
-    fn dot32<R: LevelRange, const T: usize>(
+    fn dot32<'x, R: LevelRange, const T: usize>(
         self,
         mut sums: [[i32; 16]; T],
-        levels: impl Fn(usize) -> [u8; 64],
-        x: [&[i8; 32]; T],
-        _: [i32; T],
+        levels: impl Fn(usize) -> Words,
+        x: impl Fn(usize) -> Step<'x>,
         sub_scales: &[u8; 16],
     ) -> [[i32; 16]; T] {
-        let mut dots = [[0; 16]; T];
-        for quad in 0..8 {
-            let levels = levels(quad).map(|level| i16::from(level) - R::BIAS as i16);
-            for (dots, x) in dots.iter_mut().zip(x) {
-                for (row, dot) in dots.iter_mut().enumerate() {
+        for (t, sums) in sums.iter_mut().enumerate() {
+            let x = x(t);
+            let mut dots = [0; 16];
+            for quad in 0..8 {
+                for (dot, word) in dots.iter_mut().zip(levels(quad)) {
                     for c in 0..4 {
-                        *dot += i32::from(levels[4 * row + c]) * i32::from(x[4 * quad + c]);
+                        *dot += (word >> (8 * c) & 0xff) as i32 * i32::from(x.codes[4 * quad + c]);
                     }
                 }
             }
-        }
-        for (sums, dots) in sums.iter_mut().zip(dots) {
             for ((sum, dot), sub_scale) in sums.iter_mut().zip(dots).zip(sub_scales) {
+                let dot = dot - R::BIAS * x.sum;
                 *sum = sum.wrapping_add(dot.wrapping_mul(i32::from(sub_scale.cast_signed())));
             }
         }

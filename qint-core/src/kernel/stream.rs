@@ -2,9 +2,12 @@
 use super::{Matmul, decode::Decode, panel::Panel};
 use crate::{
     activation::{Activations, SUM_COLS},
-    isa::Isa,
+    isa::{Isa, Step},
     layout::{Layout, PANEL_ROWS},
 };
+
+/// How far ahead of the codes in use memory is asked for: narrow codecs gain half as much again, 1 KiB and 4 KiB are slower.
+const PREFETCH_BYTES: usize = 2048;
 
 #[inline(always)]
 pub(super) fn matmul<I: Isa, D: Decode>(isa: I, job: Matmul<'_, '_>) {
@@ -63,12 +66,15 @@ fn block_dot<I: Isa, D: Decode>(
     let mut sum = isa.zero();
     for ((sub_scales, codes), (x, x_sums)) in part.sub_scales.iter().zip(codes).zip(x) {
         for (codes, (x, &x_sum)) in codes.chunks_exact(D::VECTORS).zip(x.iter().zip(x_sums)) {
+            for line in codes {
+                isa.prefetch(line, PREFETCH_BYTES);
+            }
             [sum] = isa.dot32::<D, 1>(
                 [sum],
                 #[inline(always)]
                 |quad| D::decode(isa, isa.load_bytes(&codes[quad / D::FIELDS]), quad % D::FIELDS),
-                [x],
-                [x_sum],
+                #[inline(always)]
+                |_| Step { codes: x, sum: x_sum },
                 sub_scales,
             );
         }

@@ -3,7 +3,7 @@
 use super::{Matmul, decode::Decode, panel::Panel, stream::store_rows};
 use crate::{
     activation::{ActivationBlock, SUM_COLS},
-    isa::{Isa, Lanes},
+    isa::{Isa, Lanes, Step},
     layout::{PANEL_ROWS, VECTOR_BYTES},
 };
 
@@ -109,12 +109,13 @@ fn tile_dot<I: Isa, D: Decode, const T: usize>(
 ) -> [I::I32; T] {
     let steps = slab.steps.min(MAX_STEPS);
     let steps_per_token = job.x.padded_cols() / SUM_COLS;
-    let starts: [usize; T] =
-        core::array::from_fn(|t| (first + t) * steps_per_token + block * (job.x.block().cols() / SUM_COLS));
-    // Slices of one known length: the loop below needs no bounds check.
     let (codes, _) = job.x.codes().as_chunks::<SUM_COLS>();
-    let x = starts.map(|start| &codes[start..][..steps]);
-    let x_sums = starts.map(|start| &job.x.sums()[start..][..steps]);
+    // Slices of one known length: the loop below needs no bounds check.
+    let mut x: [(&[[i8; SUM_COLS]], &[i32]); T] = [(&[], &[]); T];
+    for (token, x) in (first..).zip(&mut x) {
+        let start = token * steps_per_token + block * (job.x.block().cols() / SUM_COLS);
+        *x = (&codes[start..][..steps], &job.x.sums()[start..][..steps]);
+    }
     let levels = &slab.levels[..steps];
     let sub_scales = &slab.sub_scales[..steps];
 
@@ -124,8 +125,8 @@ fn tile_dot<I: Isa, D: Decode, const T: usize>(
             sums,
             #[inline(always)]
             |quad| isa.load_bytes(&levels[step][quad]),
-            x.map(|x| &x[step]),
-            x_sums.map(|sums| sums[step]),
+            #[inline(always)]
+            |t| Step { codes: &x[t].0[step], sum: x[t].1[step] },
             &sub_scales[step],
         );
     }

@@ -11,7 +11,7 @@
 //!    level's sign. No bias then.
 mod operations;
 
-use super::{Isa, Lanes, LevelRange};
+use super::{Isa, Lanes, LevelRange, Step};
 use core::arch::x86_64::{__m256, __m256i};
 use half::{bf16, f16};
 
@@ -91,11 +91,11 @@ impl Isa for Avx2 {
     }
     #[inline(always)]
     fn round_to_i32(self, a: F32) -> I32 {
-        a.map(|a| self.round_f32(a))
+        [self.round_f32(a[0]), self.round_f32(a[1])]
     }
     #[inline(always)]
     fn to_f32(self, a: I32) -> F32 {
-        a.map(|a| self.i32_to_f32(a))
+        [self.i32_to_f32(a[0]), self.i32_to_f32(a[1])]
     }
     #[inline(always)]
     fn scale_by_power_of_two(self, a: F32, exponent: I32) -> F32 {
@@ -121,7 +121,7 @@ impl Isa for Avx2 {
         if H == 8 {
             [self.add_f32(a[0], a[1]), self.sub_f32(a[0], a[1])]
         } else {
-            a.map(|a| self.butterfly_f32::<H>(a))
+            [self.butterfly_f32::<H>(a[0]), self.butterfly_f32::<H>(a[1])]
         }
     }
 
@@ -149,9 +149,13 @@ impl Isa for Avx2 {
     }
     #[inline(always)]
     fn magnitude_bits(self, a: F32) -> I32 {
-        a.map(|a| self.without_sign(a))
+        [self.without_sign(a[0]), self.without_sign(a[1])]
     }
 
+    #[inline(always)]
+    fn prefetch(self, bytes: &[u8; 64], distance: usize) {
+        self.prefetch_line(bytes, distance);
+    }
     #[inline(always)]
     fn load_bytes(self, bytes: &[u8; 64]) -> Bytes {
         let (halves, _) = bytes.as_chunks::<32>();
@@ -165,20 +169,19 @@ impl Isa for Avx2 {
     }
     #[inline(always)]
     fn field(self, bytes: Bytes, shift: i32, mask: u8) -> Bytes {
-        bytes.map(|bytes| self.masked(self.shifted(bytes, shift), mask))
+        [self.masked(self.shifted(bytes[0], shift), mask), self.masked(self.shifted(bytes[1], shift), mask)]
     }
     #[inline(always)]
     fn lookup(self, table: &[u8; 16], indices: Bytes) -> Bytes {
-        indices.map(|indices| self.shuffle(table, indices))
+        [self.shuffle(table, indices[0]), self.shuffle(table, indices[1])]
     }
 
     #[inline(always)]
-    fn dot32<R: LevelRange, const T: usize>(
+    fn dot32<'x, R: LevelRange, const T: usize>(
         self,
         sums: [I32; T],
         levels: impl Fn(usize) -> Bytes,
-        x: [&[i8; 32]; T],
-        x_sums: [i32; T],
+        x: impl Fn(usize) -> Step<'x>,
         sub_scales: &[u8; 16],
     ) -> [I32; T] {
         const { assert!(R::MAX <= 127 || R::BIAS == 128) };
@@ -187,28 +190,28 @@ impl Isa for Avx2 {
             return self.dot32_signed(sums, levels, x, sub_scales);
         }
         let sums = if 8 * 2 * 127 * R::MAX <= i16::MAX as i32 {
-            self.dot32_narrow(sums, levels, x, sub_scales)
+            self.dot32_narrow(sums, levels, &x, sub_scales)
         } else {
-            self.dot32_wide(sums, levels, x, sub_scales)
+            self.dot32_wide(sums, levels, &x, sub_scales)
         };
-        self.without_bias(sums, R::BIAS, x_sums, sub_scales)
+        self.without_bias(sums, R::BIAS, x, sub_scales)
     }
 }
 
 impl Avx2 {
     /// Tricks 1 and 2.
     #[inline(always)]
-    fn dot32_wide<const T: usize>(
+    fn dot32_wide<'x, const T: usize>(
         self,
         mut sums: [I32; T],
         levels: impl Fn(usize) -> Bytes,
-        x: [&[i8; 32]; T],
+        x: impl Fn(usize) -> Step<'x>,
         sub_scales: I32,
     ) -> [I32; T] {
         for quad in 0..8 {
             let levels = levels(quad);
             for t in 0..T {
-                let x = self.splat_quad(x[t], quad);
+                let x = self.splat_quad(x(t).codes, quad);
                 for half in 0..2 {
                     let pairs = self.multiply_add_u8_i8(levels[half], x);
                     sums[t][half] = self.add_i32x8(sums[t][half], self.multiply_add_i16(pairs, sub_scales[half]));
@@ -220,18 +223,18 @@ impl Avx2 {
 
     /// Tricks 1, 2 and 3.
     #[inline(always)]
-    fn dot32_narrow<const T: usize>(
+    fn dot32_narrow<'x, const T: usize>(
         self,
         mut sums: [I32; T],
         levels: impl Fn(usize) -> Bytes,
-        x: [&[i8; 32]; T],
+        x: impl Fn(usize) -> Step<'x>,
         sub_scales: I32,
     ) -> [I32; T] {
         let mut pairs = [self.zero(); T];
         for quad in 0..8 {
             let levels = levels(quad);
             for t in 0..T {
-                let x = self.splat_quad(x[t], quad);
+                let x = self.splat_quad(x(t).codes, quad);
                 for half in 0..2 {
                     pairs[t][half] = self.add_i16x16(pairs[t][half], self.multiply_add_u8_i8(levels[half], x));
                 }
@@ -248,18 +251,19 @@ impl Avx2 {
 
     /// Tricks 2 and 5.
     #[inline(always)]
-    fn dot32_signed<const T: usize>(
+    fn dot32_signed<'x, const T: usize>(
         self,
         mut sums: [I32; T],
         levels: impl Fn(usize) -> Bytes,
-        x: [&[i8; 32]; T],
+        x: impl Fn(usize) -> Step<'x>,
         sub_scales: I32,
     ) -> [I32; T] {
         for quad in 0..8 {
-            let levels = levels(quad).map(|level| self.minus_128(level));
-            let magnitudes = levels.map(|level| self.magnitude_i8(level));
+            let unsigned = levels(quad);
+            let levels = [self.minus_128(unsigned[0]), self.minus_128(unsigned[1])];
+            let magnitudes = [self.magnitude_i8(levels[0]), self.magnitude_i8(levels[1])];
             for t in 0..T {
-                let x = self.splat_quad(x[t], quad);
+                let x = self.splat_quad(x(t).codes, quad);
                 for half in 0..2 {
                     let signed = self.with_sign_of(x, levels[half]);
                     let pairs = self.multiply_add_u8_i8(magnitudes[half], signed);
@@ -272,17 +276,18 @@ impl Avx2 {
 
     /// Trick 4. |Σx| ≤ 32 · 127 and |BIAS · sub_scale| ≤ 127 · 128 fit 16 bits.
     #[inline(always)]
-    fn without_bias<const T: usize>(
+    fn without_bias<'x, const T: usize>(
         self,
         mut sums: [I32; T],
         bias: i32,
-        x_sums: [i32; T],
+        x: impl Fn(usize) -> Step<'x>,
         sub_scales: I32,
     ) -> [I32; T] {
         // Pairs (−BIAS · sub_scale, 0) meet the two halves of Σx as a 32-bit number.
-        let factors = sub_scales.map(|pairs| self.multiply_i16(pairs, self.splat_i32(-bias & 0xffff)));
+        let bias = self.splat_i32(-bias & 0xffff);
+        let factors = [self.multiply_i16(sub_scales[0], bias), self.multiply_i16(sub_scales[1], bias)];
         for t in 0..T {
-            let x_sum = self.splat_i32(x_sums[t]);
+            let x_sum = self.splat_i32(x(t).sum);
             for half in 0..2 {
                 sums[t][half] = self.add_i32x8(sums[t][half], self.multiply_add_i16(factors[half], x_sum));
             }

@@ -58,6 +58,10 @@ operations! {
         // SAFETY: the array is 32 bytes long; no alignment is needed.
         unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), values) }
     }
+    fn prefetch_line(bytes: &[u8; 64], distance: usize) {
+        // SAFETY: a prefetch reads nothing and never faults, so the address may be anywhere.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(bytes.as_ptr().wrapping_add(distance).cast()) }
+    }
     fn load_u8x16(bytes: &[u8; 16]) -> __m128i {
         // SAFETY: the array is 16 bytes long; no alignment is needed.
         unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
@@ -176,6 +180,7 @@ impl Avx2 {
     #[inline(always)]
     pub(super) fn splat_quad(self, x: &[i8; 32], quad: usize) -> __m256i {
         let (quads, _) = x.as_chunks::<4>();
-        self.splat_i32(i32::from_ne_bytes(quads[quad].map(i8::cast_unsigned)))
+        let [a, b, c, d] = quads[quad];
+        self.splat_i32(i32::from_ne_bytes([a as u8, b as u8, c as u8, d as u8]))
     }
 }
