@@ -31,6 +31,10 @@ pub const END_TOKENS: usize = 64;
 pub const GGUF_PAIRS: usize = 4096;
 /// Nested arrays in the metadata of a GGUF file.
 pub const GGUF_ARRAY_DEPTH: usize = 4;
+/// Values (objects, lists, strings, numbers) in a free-form part of a manifest.
+pub const MANIFEST_VALUES: usize = 4096;
+/// Rules of a recipe.
+pub const RULES: usize = 4096;
 /// Bytes that a name from a file may take in an error message.
 pub const SHOWN_BYTES: usize = 120;
 

@@ -3,7 +3,7 @@
 //! Matrices that share an input (Q, K, V; gate, up) must share its activation format; a recipe that tears them apart is
 //! refused. A tied embedding is the head at the same time and is stored for the head's input. An untied embedding is only
 //! looked up and stays as it is.
-use super::rule::{ActivationRule, Pattern, Rule, Scheme};
+use super::rule::{ActivationRule, Rule, Scheme};
 use crate::{
     Error, Result,
     config::{ModelConfig, Role},
