@@ -80,7 +80,7 @@ impl<T: Element> Operation for Attend<'_, T> {
             let heads = self.queries.chunks_exact(self.head_dim).zip(self.out.chunks_exact_mut(self.head_dim));
             for ((query, out), running) in heads.zip(&mut running) {
                 let chunk = start * self.head_dim..end * self.head_dim;
-                let mut weights = [0.0; CHUNK];
+                let mut weights = [f32::NEG_INFINITY; CHUNK];
                 scores(isa, query, &self.keys[chunk.clone()], &mut weights);
                 let weights_used = &mut weights[..end - start];
                 multiply(weights_used, self.scales.map(|scales| &scales.0[start..end]));
@@ -100,14 +100,17 @@ impl<T: Element> Operation for Attend<'_, T> {
 }
 
 impl Running {
-    /// Turns the first `count` scores into weights, the others into 0. Returns what the outputs so far must be multiplied
-    /// with.
+    /// Turns the first `count` scores into weights, the others (−∞) into 0. Returns what the outputs so far must be
+    /// multiplied with.
     #[inline(always)]
     fn step<I: Isa>(&mut self, isa: I, scores: &mut [f32; CHUNK], count: usize) -> f32 {
-        let mut max = self.max;
-        for &score in &scores[..count] {
-            max = if score > max { score } else { max };
+        let mut largest = isa.splat(self.max);
+        for part in scores.as_chunks::<LANES>().0 {
+            largest = isa.max(isa.load(part), largest);
         }
+        let mut lanes = [0.0; LANES];
+        isa.store(largest, &mut lanes);
+        let max = lanes.into_iter().fold(self.max, |max, x| if x > max { x } else { max });
         let mut correction = [0.0; LANES];
         isa.store(exp(isa, isa.splat(self.max - max)), &mut correction);
         for part in scores.as_chunks_mut::<LANES>().0 {
