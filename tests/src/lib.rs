@@ -3,3 +3,4 @@
 //! Nothing here knows how a kernel works; it only builds inputs through the public interface.
 pub mod backends;
 pub mod products;
+pub mod vectors;

@@ -88,6 +88,12 @@ impl Weights {
         Weights { layout, panels, row_scales }
     }
 
+    /// A matrix from its panels and row scales.
+    pub fn new(layout: Layout, panels: &[u8], row_scales: Vec<f32>) -> Weights {
+        let (words, _) = panels.as_chunks::<8>();
+        Weights { layout, panels: words.iter().map(|word| u64::from_ne_bytes(*word)).collect(), row_scales }
+    }
+
     /// The checked view.
     pub fn matrix(&self) -> QMatrix<'_> {
         QMatrix::new(self.layout, as_bytes(&self.panels), &self.row_scales).expect("built to fit")
