@@ -2,7 +2,7 @@
 //!
 //! `[length: u64][JSON][spaces]`, then the data. The JSON is parsed into bounded types while it is read, which the
 //! safetensors crate does not do. Past [`Header::parse`] the tensors tile the data area exactly: no holes, no overlaps,
-//! every start at a multiple of 64.
+//! every start but those of pads at a multiple of 64.
 use super::raw::Raw;
 use crate::{Error, Result, limits};
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,8 @@ use std::{collections::HashSet, fmt, ops::Range};
 pub(super) const DATA_ALIGN: usize = 4096;
 /// Every tensor starts at a multiple of this.
 pub(super) const TENSOR_ALIGN: usize = 64;
+/// Names of pads: `__pad.0`, `__pad.1`, …
+pub(super) const PAD_PREFIX: &str = "__pad.";
 /// `format` in the metadata.
 pub(super) const FORMAT: &str = "qint";
 /// `qint.version` in the metadata. Another number is another format.
@@ -128,7 +130,7 @@ fn tile(mut tensors: Vec<Tensor>, length: usize, what: &str) -> Result<Vec<Tenso
         if start != end {
             return Err(wrong(format!("it starts at {start}, the one before ends at {end}")));
         }
-        if !start.is_multiple_of(TENSOR_ALIGN) {
+        if !start.is_multiple_of(TENSOR_ALIGN) && !tensor.is_pad() {
             return Err(wrong(format!("it starts at {start}, not at a multiple of {TENSOR_ALIGN}")));
         }
         if tensor.shape.bytes(tensor.kind) != next.checked_sub(start) {
@@ -143,6 +145,13 @@ fn tile(mut tensors: Vec<Tensor>, length: usize, what: &str) -> Result<Vec<Tenso
     match tensors.iter().find(|tensor| !names.insert(tensor.name.as_str())) {
         Some(tensor) => Err(Error::malformed(what, format!("two tensors {}", limits::shown(&tensor.name)))),
         None => Ok(tensors),
+    }
+}
+
+impl Tensor {
+    /// Whether it only fills the space up to the next multiple of 64.
+    pub(super) fn is_pad(&self) -> bool {
+        self.name.starts_with(PAD_PREFIX)
     }
 }
 

@@ -2,15 +2,12 @@
 //! header can be written before the data, and a reader knows what to expect.
 use super::{
     ASSET_PREFIX,
-    header::{Kind, Shape, TENSOR_ALIGN, Tensor},
+    header::{Kind, PAD_PREFIX, Shape, TENSOR_ALIGN, Tensor},
     manifest::{Manifest, MatrixInfo},
 };
 use crate::{Error, Result, limits};
 use qint_core::layout::PANEL_ROWS;
 use std::collections::HashMap;
-
-/// Names of pads: `__pad.0`, `__pad.1`, …
-pub(super) const PAD_PREFIX: &str = "__pad.";
 
 /// One tensor without its place.
 #[derive(Clone, Debug, PartialEq)]

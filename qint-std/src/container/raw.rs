@@ -19,7 +19,7 @@ pub(super) struct Raw<'a> {
 }
 
 /// What [`Raw`] holds under `__metadata__`; other tools may add to it.
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 pub(super) struct Metadata<'a> {
     #[serde(borrow, default)]
     pub(super) format: Cow<'a, str>,
@@ -64,8 +64,7 @@ impl<'de> Deserialize<'de> for Raw<'de> {
                     let RawTensor { dtype, shape, data_offsets: [start, end] } = map.next_value()?;
                     tensors.push(Tensor { name, kind: dtype, shape, range: start..end });
                 }
-                let metadata = metadata.ok_or_else(|| de::Error::missing_field(METADATA))?;
-                Ok(Raw { metadata, tensors })
+                Ok(Raw { metadata: metadata.unwrap_or_default(), tensors })
             }
         }
         deserializer.deserialize_map(Entries)

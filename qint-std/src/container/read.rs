@@ -1,9 +1,9 @@
 //! Reading: a file becomes a checked view of its matrices, norms and assets, without copying any of them.
 use super::{
     ASSET_PREFIX,
-    header::{Header, Kind, Shape, Tensor, hex},
+    header::{Header, Kind, Shape, TENSOR_ALIGN, Tensor, hex},
     manifest::Manifest,
-    plan::{self, PAD_PREFIX, Part},
+    plan::{self, Part},
 };
 use crate::{
     Error, Result, limits,
@@ -57,8 +57,7 @@ impl Container {
         found.extend(tensors.iter().map(|tensor| (tensor.name.as_str(), tensor)));
         plan::parts(&manifest)?.iter().try_for_each(|part| take(&mut found, part))?;
         found.into_values().try_for_each(check_extra)?;
-        let (pads, tensors): (Vec<_>, Vec<_>) =
-            tensors.into_iter().partition(|tensor| tensor.name.starts_with(PAD_PREFIX));
+        let (pads, tensors): (Vec<_>, Vec<_>) = tensors.into_iter().partition(Tensor::is_pad);
         let place = |tensor: &Tensor| tensor.range.start + data_start..tensor.range.end + data_start;
         let container = Container {
             pads: pads.iter().map(place).collect(),
@@ -184,8 +183,7 @@ fn take(found: &mut HashMap<&str, &Tensor>, part: &Part) -> Result<()> {
 /// Beside the model's tensors there are only assets and pads.
 fn check_extra(tensor: &Tensor) -> Result<()> {
     let bytes = matches!((tensor.kind, tensor.shape), (Kind::U8, Shape::One(_)));
-    let known = tensor.name.starts_with(ASSET_PREFIX)
-        || tensor.name.starts_with(PAD_PREFIX) && tensor.range.len() < super::header::TENSOR_ALIGN;
+    let known = tensor.name.starts_with(ASSET_PREFIX) || tensor.is_pad() && tensor.range.len() < TENSOR_ALIGN;
     if bytes && known {
         return Ok(());
     }

@@ -6,7 +6,7 @@ use super::{
     accuracy::RESERVED,
     header::{Header, Tensor, hex},
     manifest::{HASH_CHARACTERS, Manifest, TensorHash},
-    plan::{self, PAD_PREFIX},
+    plan,
 };
 use crate::{Error, Result, atomic_file::AtomicFile};
 use sha2::{Digest, Sha256};
@@ -41,7 +41,7 @@ impl<'a> Writer<'a> {
     ) -> Result<Writer<'a>> {
         let lengths: Vec<_> = assets.iter().map(|(name, bytes)| (*name, bytes.len())).collect();
         let tensors = plan::tensors(&manifest, &lengths)?;
-        manifest.hashes = tensors.iter().filter(|tensor| !is_pad(tensor)).map(placeholder).collect();
+        manifest.hashes = tensors.iter().filter(|tensor| !tensor.is_pad()).map(placeholder).collect();
         let mut header = Header { manifest: manifest.to_json()?, tensors, data_start: 0 };
         let bytes = header.to_bytes(RESERVED)?;
         header.data_start = bytes.len();
@@ -97,7 +97,7 @@ impl<'a> Writer<'a> {
     }
 
     fn skip_pads(&mut self) -> Result<()> {
-        while let Some(tensor) = self.header.tensors.get(self.current).filter(|tensor| is_pad(tensor)) {
+        while let Some(tensor) = self.header.tensors.get(self.current).filter(|tensor| tensor.is_pad()) {
             let zeros = vec![0; tensor.range.len()];
             self.write(&zeros)?;
         }
@@ -119,10 +119,6 @@ impl<'a> Writer<'a> {
         }
         Ok(())
     }
-}
-
-fn is_pad(tensor: &Tensor) -> bool {
-    tensor.name.starts_with(PAD_PREFIX)
 }
 
 fn placeholder(tensor: &Tensor) -> TensorHash {
