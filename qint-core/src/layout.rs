@@ -140,3 +140,72 @@ impl Layout {
 pub const fn padded_cols(cols: usize) -> usize {
     cols.next_multiple_of(COLUMN_STEP)
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::pack::pack_row;
+    use std::{collections::HashSet, vec, vec::Vec};
+
+    /// The worked example of docs/format.md.
+    #[test]
+    fn the_documented_example_has_the_documented_bytes() {
+        let layout = Layout::new(2, 40, Codec::Q4, Group::G32).unwrap();
+        assert_eq!((layout.padded_cols(), layout.codes_offset(), layout.panels_bytes()), (64, 64, 576));
+        let mut panels = vec![0; 576];
+        let ascending: Vec<u8> = (0..64).map(|col| col % 16).collect();
+        let descending: Vec<u8> = ascending.iter().map(|code| 15 - code).collect();
+        pack_row(&layout, 0, &ascending, &[100, -3], &mut panels).unwrap();
+        pack_row(&layout, 1, &descending, &[7, -128], &mut panels).unwrap();
+
+        let mut expected = vec![0; 576];
+        expected[..2].copy_from_slice(&[0x64, 0x07]);
+        expected[16..18].copy_from_slice(&[0xfd, 0x80]);
+        for vector in [64, 192, 320, 448] {
+            expected[vector..vector + 8].copy_from_slice(&[0x40, 0x51, 0x62, 0x73, 0xbf, 0xae, 0x9d, 0x8c]);
+            expected[vector + 64..vector + 72].copy_from_slice(&[0xc8, 0xd9, 0xea, 0xfb, 0x37, 0x26, 0x15, 0x04]);
+        }
+        assert_eq!(panels, expected);
+    }
+
+    /// Every code and sub-scale has a place of its own, and the codes fill their part of the panel.
+    #[test]
+    fn places_are_distinct_and_leave_no_gap() {
+        for codec in Codec::ALL {
+            for (rows, cols) in [(1, 1), (16, 32), (17, 33), (33, 257)] {
+                for group in Group::ALL {
+                    let layout = Layout::new(rows, cols, codec, group).unwrap();
+                    let mut codes = HashSet::new();
+                    let mut sub_scales = HashSet::new();
+                    for row in 0..layout.padded_rows() {
+                        for col in 0..layout.padded_cols() {
+                            let CodePosition { byte, bit } = layout.code_position(row, col);
+                            let in_panel = byte % layout.panel_bytes();
+                            assert!(in_panel >= layout.codes_offset() && bit + codec.bits() <= 8);
+                            assert_eq!(byte / layout.panel_bytes(), row / PANEL_ROWS);
+                            assert!(codes.insert((byte, bit)));
+                        }
+                        for group in 0..layout.groups() {
+                            let byte = layout.sub_scale_position(row, group);
+                            assert!(byte % layout.panel_bytes() < layout.groups() * PANEL_ROWS);
+                            assert!(sub_scales.insert(byte));
+                        }
+                    }
+                    assert_eq!(codes.len() * codec.bits(), layout.panels() * layout.codes_bytes() * 8);
+                    assert!(layout.panel_bytes().is_multiple_of(VECTOR_BYTES));
+                    assert_eq!(layout.codes_bytes() + layout.codes_offset(), layout.panel_bytes());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sizes_out_of_range_are_refused() {
+        for (rows, cols) in [(0, 1), (1, 0), (MAX_DIMENSION + 1, 1), (1, MAX_DIMENSION + 1)] {
+            assert!(Layout::new(rows, cols, Codec::Q8, Group::G32).is_err());
+        }
+        let largest = Layout::new(MAX_DIMENSION, MAX_DIMENSION, Codec::Q8, Group::G32);
+        assert_eq!(largest.is_ok(), usize::BITS == 64);
+    }
+}
