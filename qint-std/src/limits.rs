@@ -11,8 +11,10 @@ pub const NAME_BYTES: usize = 512;
 pub const RANK: usize = 8;
 /// Tensors in one file.
 pub const TENSORS: usize = 1 << 16;
-/// Bytes of a safetensors header; its parsed form takes up to ten times as much.
+/// Bytes of a container's safetensors header; a parsed byte takes up to 25.
 pub const SAFETENSORS_HEADER_BYTES: usize = 2 << 20;
+/// Bytes of a checkpoint's safetensors header. (A thousand tensors take 150 KB.)
+pub const CHECKPOINT_HEADER_BYTES: usize = 1 << 20;
 /// Shards of one checkpoint.
 pub const SHARDS: usize = 4096;
 /// Bytes of `model.safetensors.index.json`.
@@ -35,6 +37,12 @@ pub const GGUF_ARRAY_DEPTH: usize = 4;
 pub const MANIFEST_VALUES: usize = 4096;
 /// Rules of a recipe.
 pub const RULES: usize = 4096;
+/// Tokens in the vocabulary of a GGUF file.
+pub const GGUF_TOKENS: usize = 1 << 19;
+/// Bytes of one such token.
+pub const GGUF_TOKEN_BYTES: usize = 512;
+/// Merges that are derived from the scores of a SentencePiece vocabulary.
+pub const GGUF_MERGES: usize = 1 << 20;
 /// Bytes that a name from a file may take in an error message.
 pub const SHOWN_BYTES: usize = 120;
 

@@ -12,6 +12,7 @@
 mod checkpoint;
 mod files;
 mod floats;
+mod gguf;
 mod pairing;
 mod shards;
 mod template;
@@ -22,7 +23,7 @@ pub(crate) use floats::Floats;
 pub(crate) use pairing::{Found, FoundTensors, pair};
 use qint_core::matrix::DenseValues;
 use sha2::{Digest, Sha256};
-use std::{borrow::Cow, ops::Range, path::Path};
+use std::{borrow::Cow, io::Read, ops::Range, path::Path};
 
 /// A model before quantization. Cheap to share between threads. An `index` counts [`Source::tensors`]; one beyond them
 /// panics.
@@ -108,9 +109,13 @@ fn open_directory(path: &Path, loading: Loading) -> Result<Box<dyn Source>> {
 }
 
 fn open_file(path: &Path, loading: Loading) -> Result<Box<dyn Source>> {
-    let _ = loading;
     files::refuse_pickle(path)?;
-    crate::mapping::open_regular(path)?;
+    let mut magic = Vec::new();
+    let file = crate::mapping::open_regular(path)?;
+    file.take(4).read_to_end(&mut magic).map_err(Error::io(path))?;
+    if magic == b"GGUF" {
+        return Ok(Box::new(gguf::Gguf::open(path, loading)?));
+    }
     Err(Error::malformed(path.display().to_string(), "this is neither a GGUF file nor a model directory"))
 }
 

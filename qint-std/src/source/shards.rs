@@ -68,8 +68,8 @@ fn list(path: &Path, bytes: &[u8], file: usize) -> Result<Vec<(String, Vec<usize
         return Err(malformed(format!("{} bytes are too few for a safetensors file", bytes.len())));
     };
     let length = u64::from_le_bytes(*length);
-    if length > limits::SAFETENSORS_HEADER_BYTES as u64 {
-        let limit = limits::SAFETENSORS_HEADER_BYTES;
+    if length > limits::CHECKPOINT_HEADER_BYTES as u64 {
+        let limit = limits::CHECKPOINT_HEADER_BYTES;
         return Err(malformed(format!("its header claims {length} bytes, at most {limit} are allowed")));
     }
     let (header, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| malformed(shown(&error.to_string())))?;

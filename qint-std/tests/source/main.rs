@@ -2,4 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "these are tests")]
 mod checkpoint;
 mod config;
+mod gguf;
+mod gguf_file;
 mod support;
