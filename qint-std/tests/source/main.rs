@@ -4,4 +4,5 @@ mod checkpoint;
 mod config;
 mod gguf;
 mod gguf_file;
+mod hostile;
 mod support;
