@@ -8,7 +8,11 @@ use crate::{
     errors::{EXIT_CODES, Failure, Result},
 };
 use clap::{ArgAction, Args, Parser, Subcommand};
-use qint_core::backend::Backend;
+use qint_core::{backend::Backend, llama::KvKind, team::Serial};
+use qint_std::{
+    engine::{DEFAULT_CHUNK, Engine},
+    eval::EvalOptions,
+};
 use std::{
     num::{NonZeroU16, NonZeroUsize},
     path::{Path, PathBuf},
@@ -96,9 +100,21 @@ impl BackendArguments {
         })
     }
 
+    /// An engine as the arguments want it.
+    pub(crate) fn engine(&self) -> Result<Engine> {
+        Ok(Engine::new(self.backend()?, Box::new(Serial), DEFAULT_CHUNK))
+    }
+
     /// The number of threads.
     pub(crate) fn threads(&self) -> usize {
         self.threads.map_or_else(environment::cpus, |threads| usize::from(threads.get()))
+    }
+}
+
+impl EngineArguments {
+    /// An engine as the arguments want it.
+    pub(crate) fn engine(&self) -> Result<Engine> {
+        self.execution.engine()
     }
 }
 
@@ -134,6 +150,16 @@ pub(crate) enum Kv {
     F32,
 }
 
+impl Kv {
+    pub(crate) fn kind(self) -> KvKind {
+        match self {
+            Kv::F16 => KvKind::F16,
+            Kv::I8 => KvKind::I8,
+            Kv::F32 => KvKind::F32,
+        }
+    }
+}
+
 /// The part of a text that is scored.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Scoring")]
@@ -147,6 +173,13 @@ pub(crate) struct ScoreArguments {
     /// Windows that are scored, from the start [default: all that the text fills]
     #[arg(long, value_name = "N")]
     pub(crate) windows: Option<NonZeroUsize>,
+}
+
+impl ScoreArguments {
+    pub(crate) fn options(&self) -> EvalOptions {
+        let windows = self.windows.map(NonZeroUsize::get);
+        EvalOptions { chars: self.chars.limit(), window: self.window, windows }
+    }
 }
 
 /// A number, or no limit.

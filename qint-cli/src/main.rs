@@ -8,6 +8,8 @@
 //! | [`errors`] | the only place where errors become sentences and exit codes |
 //! | [`input`] | prompts and texts from arguments, files and stdin |
 //! | [`output`] | the streams: payload on stdout, everything else on stderr |
+//! | [`loaded`] | MODEL becomes weights, tokenizer and an engine |
+//! | [`progress`] | how far a long job is |
 //! | [`environment`] | what a JSON document says about the machine |
 //! | [`signals`] | Ctrl-C, and a mapped file that shrinks |
 mod args;
@@ -15,7 +17,9 @@ mod commands;
 mod environment;
 mod errors;
 mod input;
+mod loaded;
 mod output;
+mod progress;
 mod signals;
 
 use clap::Parser;

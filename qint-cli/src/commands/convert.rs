@@ -1,16 +1,24 @@
 //! `qint convert`: a checkpoint becomes one quantized container.
 use crate::{
     args::ForceArgument,
-    errors::{Result, not_built},
-    output::Output,
+    environment,
+    errors::Result,
+    output::{Output, thousands},
+    progress::Progress,
+    signals::Interrupt,
 };
 use clap::Args;
 use qint_core::{
     activation::{ActivationBlock, ActivationFormat, Transform},
     codec::Group,
 };
-use qint_std::quantize::{ActivationRule, Recipe, Rule, Scheme, transform_from_name};
-use std::{num::NonZeroU16, path::PathBuf};
+use qint_std::{
+    convert::{self, Summary},
+    quantize::{ActivationRule, Recipe, Rule, Scheme, transform_from_name},
+    source,
+};
+use serde_json::json;
+use std::{num::NonZeroU16, path::PathBuf, time::Instant};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,17 +45,17 @@ pub(crate) struct Arguments {
     /// Columns that share a sub-scale: 32, 64 or 128 [default: the codec's own]
     #[arg(long, value_name = "N", value_parser = group)]
     group: Option<Group>,
-    /// Codec (and group) of the tensors whose name matches PATTERN (`*` any characters, `?` one); may be repeated
+    /// Codec of the matrices whose name matches PATTERN (`*` any characters, `?` one); may be repeated
     #[arg(long = "rule", value_name = "PATTERN=CODEC[:gN]")]
     rules: Vec<Rule>,
-    /// What happens to activations, and to the weights' columns, before rounding: none or hadamard
+    /// Transform before rounding: none or hadamard
     #[arg(long, value_name = "TRANSFORM", default_value = "hadamard", value_parser = transform)]
     transform: Transform,
     /// Columns that share an activation scale: 256, 512 or 1024
     #[arg(long, value_name = "N", default_value = "256", value_parser = activation_block)]
     activation_block: ActivationBlock,
-    /// Another transform (and activation block) for the inputs of the matrices that match PATTERN; may be repeated
-    #[arg(long = "activation-rule", value_name = "PATTERN=TRANSFORM[:bN]")]
+    /// Input format of the matrices that match PATTERN, such as none:b512; may be repeated
+    #[arg(long = "activation-rule", value_name = "PATTERN=FORMAT")]
     activation_rules: Vec<ActivationRule>,
     #[command(flatten)]
     force: ForceArgument,
@@ -58,8 +66,41 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<()> {
     arguments.force.check(&arguments.output)?;
-    let _ = output;
-    Err(not_built("convert"))
+    let source = source::open(&arguments.source)?;
+    for name in source.ignored() {
+        output.note(&format!("not used: {name}"));
+    }
+    let start = Instant::now();
+    let summary = {
+        let interrupt = Interrupt::watch();
+        let progress = Progress::new(output, "converting");
+        let tell = |at: convert::Progress<'_>| progress.tell(at.done, at.total, at.tensor);
+        let description = arguments.source.display().to_string();
+        let options = convert::Options {
+            force: arguments.force.force,
+            threads: arguments.threads.map(|threads| usize::from(threads.get())),
+            description: &description,
+            cancel: Some(interrupt.flag()),
+        };
+        convert::convert(&*source, &arguments.recipe(), &arguments.output, &options, &tell)?
+    };
+    report(arguments, &summary, start.elapsed().as_secs_f64(), output)
+}
+
+/// The payload of a conversion is the file; what is said about it goes to stderr, or with `--json` to stdout.
+fn report(arguments: &Arguments, summary: &Summary, seconds: f64, output: &mut Output) -> Result<()> {
+    let Summary { tensors, weights, bytes, bits_per_weight, bits_per_weight_linear } = summary;
+    let path = arguments.output.display().to_string();
+    if output.is_json() {
+        let threads = arguments.threads.map_or_else(environment::cpus, |threads| usize::from(threads.get()));
+        let fields = json!({"output": path, "tensors": tensors, "weights": weights, "bytes": bytes, "seconds": seconds,
+            "bits_per_weight": bits_per_weight, "bits_per_weight_linear": bits_per_weight_linear});
+        return output.document("convert", json!({"threads": threads}), fields);
+    }
+    let (weights, bytes) = (thousands(*weights), thousands(*bytes));
+    output.note(&format!("{path}: {weights} weights in {bytes} bytes, {seconds:.1} s"));
+    output.note(&format!("bits per weight {bits_per_weight:.3}, linear layers {bits_per_weight_linear:.3}"));
+    Ok(())
 }
 
 impl Arguments {

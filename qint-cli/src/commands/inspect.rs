@@ -1,12 +1,16 @@
 //! `qint inspect`: what is in a model file.
 use crate::{
     args::ModelArgument,
-    errors::Result,
+    errors::{Failure, Result},
+    loaded::is_source,
     output::{Align, Output, Table, thousands},
 };
 use clap::Args;
 use qint_std::{
-    config::ModelConfig,
+    config::{ExpectedTensor, ModelConfig},
+    container::{ASSETS, Container, Manifest, MatrixInfo},
+    mapping::Loading,
+    quantize::show_activation,
     source::{self, Source},
 };
 use serde_json::{Value, json};
@@ -33,8 +37,30 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<()> {
-    let source = source::open(arguments.model.path())?;
-    Listing::of_source(&*source).show(output)
+    let path = arguments.model.path();
+    if is_source(path) {
+        if arguments.manifest || arguments.verify {
+            let why = format!("{} was not written by `qint convert`: it has no manifest and no hashes", path.display());
+            return Err(Failure::Usage(why));
+        }
+        let source = source::open(path)?;
+        return Listing::of_source(&*source).show(output);
+    }
+    let container = Container::open(path, Loading::Map)?;
+    if arguments.manifest {
+        return manifest(&container, output);
+    }
+    let verified = if arguments.verify { Some(container.verify()?) } else { None };
+    Listing { verified, ..Listing::of_container(&container) }.show(output)
+}
+
+fn manifest(container: &Container, output: &mut Output) -> Result<()> {
+    let text = container.manifest().to_json()?;
+    if !output.is_json() {
+        return output.line(&text);
+    }
+    let manifest: Value = serde_json::from_str(&text).unwrap_or_default();
+    output.document("inspect", json!({}), json!({"manifest": manifest}))
 }
 
 /// What is shown of a model, wherever it comes from.
@@ -44,6 +70,10 @@ struct Listing<'a> {
     tensors: Vec<Tensor>,
     assets: Vec<&'static str>,
     ignored: &'a [String],
+    manifest: Option<&'a Manifest>,
+    bits_per_weight: Option<[f64; 2]>,
+    /// Hashes that were compared.
+    verified: Option<usize>,
 }
 
 struct Tensor {
@@ -53,9 +83,6 @@ struct Tensor {
     stored: String,
     bytes: u64,
 }
-
-const ASSETS: [&str; 5] =
-    ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"];
 
 impl<'a> Listing<'a> {
     fn of_source(source: &'a dyn Source) -> Listing<'a> {
@@ -72,6 +99,32 @@ impl<'a> Listing<'a> {
             tensors: source.tensors().iter().map(tensor).collect(),
             assets: ASSETS.into_iter().filter(|name| source.asset(name).is_some()).collect(),
             ignored: source.ignored(),
+            manifest: None,
+            bits_per_weight: None,
+            verified: None,
+        }
+    }
+
+    fn of_container(container: &'a Container) -> Listing<'a> {
+        let manifest = container.manifest();
+        let tensor = |expected: ExpectedTensor| {
+            let matrix = manifest.matrices.iter().find(|matrix| matrix.name == expected.name);
+            let stored = matrix.map_or_else(|| "f32".to_string(), stored);
+            let bytes = matrix.map_or(4 * expected.cols, matrix_bytes) as u64;
+            Tensor { name: expected.name, rows: expected.rows, cols: expected.cols, stored, bytes }
+        };
+        Listing {
+            format: "container",
+            config: &manifest.config,
+            tensors: manifest.config.expected_tensors().into_iter().map(tensor).collect(),
+            assets: ASSETS.into_iter().filter(|name| container.asset(name).is_some()).collect(),
+            ignored: &[],
+            manifest: Some(manifest),
+            bits_per_weight: Some([
+                manifest.bits_per_weight(container.bytes() as u64),
+                manifest.bits_per_weight_linear(),
+            ]),
+            verified: None,
         }
     }
 
@@ -97,14 +150,16 @@ impl<'a> Listing<'a> {
             "config": self.config.to_json(),
             "weights": self.weights(),
             "tensor_bytes": self.bytes(),
-            "bits_per_weight": self.bits_per_weight(),
+            "bits_per_weight": self.bits_per_weight.map_or_else(|| self.tensor_bits(), |[all, _]| all),
+            "bits_per_weight_linear": self.bits_per_weight.map(|[_, linear]| linear),
+            "verified_hashes": self.verified,
             "assets": self.assets,
             "ignored": self.ignored,
             "tensors": self.tensors.iter().map(tensor).collect::<Vec<_>>(),
         })
     }
 
-    fn bits_per_weight(&self) -> f64 {
+    fn tensor_bits(&self) -> f64 {
         self.bytes() as f64 * 8.0 / self.weights().max(1) as f64
     }
 
@@ -122,13 +177,33 @@ impl<'a> Listing<'a> {
         ))?;
         output.line(&format!("vocabulary  {}, context {}", architecture.vocabulary, architecture.context))?;
         let (weights, bytes) = (thousands(self.weights()), thousands(self.bytes()));
-        output.line(&format!("weights     {weights} in {bytes} bytes, {:.3} bits each", self.bits_per_weight()))?;
+        output.line(&format!("weights     {weights} in {bytes} bytes, {:.3} bits each", self.tensor_bits()))?;
         output.line(&format!("assets      {}", self.assets.join(", ")))?;
+        self.container_lines(output)?;
         if !self.ignored.is_empty() {
             output.line(&format!("not used    {}", self.ignored.join(", ")))?;
         }
         output.line("")?;
         output.text(&self.table().plain())
+    }
+
+    fn container_lines(&self, output: &mut Output) -> Result<()> {
+        if let Some([all, linear]) = self.bits_per_weight {
+            output.line(&format!("whole file  {all:.3} bits per weight; linear layers {linear:.3}"))?;
+        }
+        if let Some(manifest) = self.manifest {
+            let source = &manifest.source;
+            output
+                .line(&format!("made from   {} ({}), sha256 {}", source.description, source.stored, source.sha256))?;
+            output.line(&format!("made by     {}", manifest.producer))?;
+            if let Some(accuracy) = &manifest.accuracy {
+                output.line(&format!("measured    {}", Value::from(accuracy.clone())))?;
+            }
+        }
+        if let Some(hashes) = self.verified {
+            output.line(&format!("verified    {hashes} hashes agree"))?;
+        }
+        Ok(())
     }
 
     fn table(&self) -> Table {
@@ -140,4 +215,14 @@ impl<'a> Listing<'a> {
         }
         table
     }
+}
+
+/// `q4:g32 hadamard:b256`.
+fn stored(matrix: &MatrixInfo) -> String {
+    let (codec, group) = (matrix.layout.codec().name(), matrix.layout.group().cols());
+    format!("{codec}:g{group} {}", show_activation(matrix.activation))
+}
+
+fn matrix_bytes(matrix: &MatrixInfo) -> usize {
+    matrix.layout.panels_bytes() + 4 * matrix.layout.padded_rows()
 }
