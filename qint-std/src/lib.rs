@@ -28,5 +28,6 @@ pub mod quantize;
 pub mod roofline;
 pub mod source;
 pub mod tokenizer;
+pub mod validate;
 
 pub use error::{Error, Result};
