@@ -23,7 +23,7 @@ use std::{
 const WAVE_BYTES: usize = 4 << 20;
 
 /// What does not change the weights.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Options<'a> {
     /// Replace an existing output.
     pub force: bool,
@@ -123,12 +123,6 @@ pub fn convert(
         bits_per_weight: manifest.bits_per_weight(bytes),
         bits_per_weight_linear: manifest.bits_per_weight_linear(),
     })
-}
-
-impl Default for Options<'_> {
-    fn default() -> Self {
-        Options { force: false, threads: None, description: "", cancel: None }
-    }
 }
 
 fn manifest(

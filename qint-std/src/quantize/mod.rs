@@ -2,6 +2,7 @@
 //!
 //! [`panel`] is the way from sixteen rows of a checkpoint to the bytes of a container: transform, quantize, pack. [`rows`]
 //! is its middle part. Both give the same bytes on every CPU. [`Recipe`] says which codec a tensor gets.
+mod coarse;
 mod grid;
 mod nearest;
 mod recipe;
@@ -14,6 +15,7 @@ pub use rule::{
     ActivationRule, Pattern, Rule, Scheme, parse_activation, show_activation, transform_from_name, transform_name,
 };
 
+use coarse::Coarse;
 use grid::Grid;
 use nearest::{Linear, Nearest, Table};
 use qint_core::{
@@ -27,7 +29,7 @@ use qint_core::{
     matrix::{MAX_ROW_SCALE, MIN_ROW_SCALE},
     pack,
 };
-use search::{Row, Search};
+use search::{Direct, FirstScale, Row, Search};
 
 /// Quantized rows, row after row without interleaving.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -119,25 +121,39 @@ pub fn rows(
     quantized.row_scales.resize(count, 0.0);
     let job = (layout, used, weights, quantized);
     match layout.codec() {
-        Codec::Q4 => backend.run(Quantize { nearest: Table::<16>::new(Codec::Q4.levels()), job }),
-        Codec::Q2 => backend.run(Quantize { nearest: Table::<4>::new(Codec::Q2.levels()), job }),
-        linear => backend.run(Quantize { nearest: Linear::new(linear), job }),
+        Codec::Q4 => {
+            backend.run(Quantize { nearest: Table::<16>::new(Codec::Q4), first: Coarse::<16>::new(Codec::Q4), job })
+        }
+        Codec::Q2 => {
+            backend.run(Quantize { nearest: Table::<4>::new(Codec::Q2), first: Coarse::<4>::new(Codec::Q2), job })
+        }
+        codec @ Codec::Q4Linear => {
+            backend.run(Quantize { nearest: Linear::new(codec), first: Coarse::<16>::new(codec), job })
+        }
+        codec @ Codec::Q2Linear => {
+            backend.run(Quantize { nearest: Linear::new(codec), first: Coarse::<4>::new(codec), job })
+        }
+        codec @ (Codec::Q8 | Codec::Q1) => {
+            let nearest = Linear::new(codec);
+            backend.run(Quantize { nearest, first: Direct(nearest), job })
+        }
     }
 }
 
-struct Quantize<'a, N> {
+struct Quantize<'a, N, F> {
     nearest: N,
+    first: F,
     job: (&'a Layout, usize, &'a mut [f32], &'a mut Rows),
 }
 
-impl<N: Nearest> Operation for Quantize<'_, N> {
+impl<N: Nearest, F: FirstScale> Operation for Quantize<'_, N, F> {
     type Output = Result<(), Error>;
 
     #[inline(always)]
     fn run<I: Isa>(self, _: I) -> Result<(), Error> {
         let (layout, used, weights, quantized) = self.job;
         let grid = Grid::of(layout.codec());
-        let search = Search { nearest: self.nearest, grid, group: layout.group().cols() };
+        let search = Search { nearest: self.nearest, first: self.first, grid, group: layout.group().cols() };
         let mut scales = vec![0.0; layout.groups()];
         let rows = weights
             .chunks_exact_mut(layout.padded_cols())

@@ -71,8 +71,9 @@ impl Nearest for Linear {
 }
 
 impl<const N: usize> Table<N> {
-    /// The first N levels of a codec, ascending.
-    pub(super) fn new(levels: &[i8]) -> Table<N> {
+    /// The levels of `codec`, which has N of them.
+    pub(super) fn new(codec: Codec) -> Table<N> {
+        let levels = codec.levels();
         let mut steps = [(f32::INFINITY, 0.0); N];
         for (step, pair) in steps[1..].iter_mut().zip(levels.windows(2)) {
             let (below, level) = (f32::from(pair[0]), f32::from(pair[1]));
@@ -116,8 +117,8 @@ mod tests {
             for step in -1400..1400 {
                 let t = step as f32 * 0.1 + 0.03;
                 let (level, code) = match codec {
-                    Codec::Q4 => find(Table::<16>::new(codec.levels()), t),
-                    Codec::Q2 => find(Table::<4>::new(codec.levels()), t),
+                    Codec::Q4 => find(Table::<16>::new(codec), t),
+                    Codec::Q2 => find(Table::<4>::new(codec), t),
                     _ => find(Linear::new(codec), t),
                 };
                 assert_eq!(level, f32::from(codec.level(code)));

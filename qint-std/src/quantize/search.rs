@@ -1,8 +1,7 @@
 //! One row of weights becomes codes, sub-scales and a row scale with little squared error.
 //!
 //! ```text
-//! per group   try scales on a grid around the group's size, both signs     keep the one that explains most
-//!             refit: best scale for the levels found, levels for the scale
+//! per group   try scales on a grid around the group's size, both signs     keep the best scale for the levels found
 //! per row     row scale = largest group scale / 127
 //! per group   sub-scale = the rounded quotient or a neighbour              by true squared error
 //! per row     row scale refit in closed form; codes; refit for the codes
@@ -31,12 +30,24 @@ pub(super) struct Row<'a> {
 
 /// How the rows of one matrix are quantized.
 #[derive(Clone, Copy)]
-pub(super) struct Search<N> {
+pub(super) struct Search<N, F> {
     pub(super) nearest: N,
+    pub(super) first: F,
     pub(super) grid: Grid,
     /// Columns of a group.
     pub(super) group: usize,
 }
+
+/// Finds a group's real-valued scale.
+pub(super) trait FirstScale: Copy {
+    /// The best scale for the levels of some scale on the grid, or 0 if none removes any error. `largest` is the largest
+    /// magnitude among `x`, not 0; `size` is what the grid's factors multiply.
+    fn scale(&self, grid: Grid, x: &[f32], largest: f32, size: f32) -> f32;
+}
+
+/// [`FirstScale`] in f32, for few factors and positive scales.
+#[derive(Clone, Copy)]
+pub(super) struct Direct<N>(pub(super) N);
 
 /// Σ x·l and Σ l² of a group, l the nearest levels at some scale.
 #[derive(Clone, Copy, Default)]
@@ -52,7 +63,7 @@ struct Fit {
     ll: f64,
 }
 
-impl<N: Nearest> Search<N> {
+impl<N: Nearest, F: FirstScale> Search<N, F> {
     /// Fills in `row`'s codes and sub-scales and returns its row scale: 0 for a row of zeros.
     #[inline(always)]
     pub(super) fn row(&self, row: Row<'_>) -> f32 {
@@ -73,7 +84,7 @@ impl<N: Nearest> Search<N> {
             let scale = f32::from(*sub_scale) * row_scale;
             let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
             self.encode(x, inverse, codes);
-            fit.add(*sub_scale, self.products(x, inverse));
+            fit.add(*sub_scale, products(self.nearest, x, inverse));
         }
         fit.row_scale(row_scale)
     }
@@ -81,27 +92,12 @@ impl<N: Nearest> Search<N> {
     /// The real-valued signed scale of a group.
     #[inline(always)]
     fn group_scale(&self, x: &[f32]) -> f32 {
-        let size = if self.grid.from_rms { root_mean_square(x) } else { largest(x) };
-        if size == 0.0 {
+        let largest = largest(x);
+        if largest == 0.0 {
             return 0.0;
         }
-        let (mut best, mut best_gain) = (0.0, 0.0);
-        let signs: &[f32] = if self.grid.both_signs { &[1.0, -1.0] } else { &[1.0] };
-        for sign in signs {
-            for factor in self.grid.factors {
-                let products = self.products(x, sign * self.grid.top / (factor * size));
-                if products.gain() > best_gain {
-                    (best, best_gain) = (products.best_scale(), products.gain());
-                }
-            }
-        }
-        for _ in 0..self.grid.refits {
-            let products = self.products(x, 1.0 / best);
-            if products.gain() > best_gain {
-                (best, best_gain) = (products.best_scale(), products.gain());
-            }
-        }
-        best
+        let size = if self.grid.from_rms { root_mean_square(x) } else { largest };
+        self.first.scale(self.grid, x, largest, size)
     }
 
     /// The sub-scale with the least squared error at `row_scale`, near `scale` / `row_scale`, and its sums.
@@ -118,37 +114,13 @@ impl<N: Nearest> Search<N> {
                 continue;
             }
             let scale = f32::from(sub_scale) * row_scale;
-            let products = self.products(x, 1.0 / scale);
+            let products = products(self.nearest, x, 1.0 / scale);
             let excess = products.excess(scale);
             if excess < best_excess {
                 (best, best_excess) = ((sub_scale, products), excess);
             }
         }
         best
-    }
-
-    /// The sums for levels nearest to x · `inverse`. The order of additions is fixed, so every machine finds the same.
-    #[inline(always)]
-    fn products(&self, x: &[f32], inverse: f32) -> Products {
-        let (mut xl, mut ll) = ([0.0; LANES], [0.0; LANES]);
-        let (chunks, tail) = x.as_chunks::<LANES>();
-        for chunk in chunks {
-            let levels = self.nearest.levels(scaled(chunk, inverse));
-            for lane in 0..LANES {
-                xl[lane] += chunk[lane] * levels[lane];
-                ll[lane] += levels[lane] * levels[lane];
-            }
-        }
-        if !tail.is_empty() {
-            let mut chunk = [0.0; LANES];
-            chunk[..tail.len()].copy_from_slice(tail);
-            let levels = self.nearest.levels(scaled(&chunk, inverse));
-            for lane in 0..tail.len() {
-                xl[lane] += chunk[lane] * levels[lane];
-                ll[lane] += levels[lane] * levels[lane];
-            }
-        }
-        Products { xl: sum(xl), ll: sum(ll) }
     }
 
     #[inline(always)]
@@ -158,6 +130,20 @@ impl<N: Nearest> Search<N> {
             *code = self.nearest.code(x * inverse);
         }
         padding.fill(0);
+    }
+}
+
+impl<N: Nearest> FirstScale for Direct<N> {
+    #[inline(always)]
+    fn scale(&self, grid: Grid, x: &[f32], _: f32, size: f32) -> f32 {
+        let (mut best, mut best_gain) = (0.0, 0.0);
+        for factor in grid.factors {
+            let products = products(self.0, x, grid.top / (factor * size));
+            if products.gain() > best_gain {
+                (best, best_gain) = (products.best_scale(), products.gain());
+            }
+        }
+        best
     }
 }
 
@@ -194,6 +180,30 @@ impl Fit {
     fn row_scale(&self, otherwise: f32) -> f32 {
         if self.ll > 0.0 { (self.xl / self.ll) as f32 } else { otherwise }
     }
+}
+
+/// The sums for levels nearest to x · `inverse`. The order of additions is fixed, so every machine finds the same.
+#[inline(always)]
+fn products<N: Nearest>(nearest: N, x: &[f32], inverse: f32) -> Products {
+    let (mut xl, mut ll) = ([0.0; LANES], [0.0; LANES]);
+    let (chunks, tail) = x.as_chunks::<LANES>();
+    for chunk in chunks {
+        let levels = nearest.levels(scaled(chunk, inverse));
+        for lane in 0..LANES {
+            xl[lane] += chunk[lane] * levels[lane];
+            ll[lane] += levels[lane] * levels[lane];
+        }
+    }
+    if !tail.is_empty() {
+        let mut chunk = [0.0; LANES];
+        chunk[..tail.len()].copy_from_slice(tail);
+        let levels = nearest.levels(scaled(&chunk, inverse));
+        for lane in 0..tail.len() {
+            xl[lane] += chunk[lane] * levels[lane];
+            ll[lane] += levels[lane] * levels[lane];
+        }
+    }
+    Products { xl: sum(xl), ll: sum(ll) }
 }
 
 #[inline(always)]
