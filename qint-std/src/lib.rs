@@ -26,6 +26,7 @@ pub mod mapping;
 pub mod model;
 pub mod quantize;
 pub mod roofline;
+pub mod sample;
 pub mod source;
 pub mod tokenizer;
 pub mod validate;
