@@ -2,6 +2,10 @@
 //!
 //! An [`Engine`] holds the backend, the thread team and the workspace, and serves one call at a time; a [`Session`] holds
 //! one sequence's keys and values. Neither holds weights, so several of them can share one model.
+mod options;
+
+pub use options::EngineOptions;
+
 use crate::{Error, Result};
 use half::f16;
 use qint_core::{
@@ -180,7 +184,8 @@ impl Session {
         self.len = self.len.min(len);
     }
 
-    fn expect_room(&self, more: usize) -> Result<()> {
+    /// Refuses `more` positions if they don't fit.
+    pub(crate) fn expect_room(&self, more: usize) -> Result<()> {
         let needed = self.len.saturating_add(more);
         if needed <= self.capacity {
             return Ok(());

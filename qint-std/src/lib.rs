@@ -28,6 +28,7 @@ pub mod quantize;
 pub mod roofline;
 pub mod sample;
 pub mod source;
+pub mod team;
 pub mod tokenizer;
 pub mod validate;
 
