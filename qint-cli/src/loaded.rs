@@ -56,7 +56,8 @@ impl Loaded {
     }
 
     pub(crate) fn tokenizer(&self) -> Result<Tokenizer> {
-        parse_tokenizer(self.model.asset("tokenizer.json").as_deref(), &self.name)
+        let config = self.model.asset("tokenizer_config.json");
+        parse_tokenizer(self.model.asset("tokenizer.json").as_deref(), config.as_deref(), &self.name)
     }
 
     /// The chat template, if the model has one.
@@ -105,16 +106,19 @@ impl Loaded {
 pub(crate) fn tokenizer(path: &Path) -> Result<Tokenizer> {
     let name = path.display().to_string();
     if is_source(path) {
-        parse_tokenizer(source::open(path)?.asset("tokenizer.json").as_deref(), &name)
+        let source = source::open(path)?;
+        let config = source.asset("tokenizer_config.json");
+        parse_tokenizer(source.asset("tokenizer.json").as_deref(), config.as_deref(), &name)
     } else {
-        parse_tokenizer(Container::open(path, Loading::Map)?.asset("tokenizer.json"), &name)
+        let container = Container::open(path, Loading::Map)?;
+        parse_tokenizer(container.asset("tokenizer.json"), container.asset("tokenizer_config.json"), &name)
     }
 }
 
-fn parse_tokenizer(json: Option<&[u8]>, name: &str) -> Result<Tokenizer> {
+fn parse_tokenizer(json: Option<&[u8]>, config: Option<&[u8]>, name: &str) -> Result<Tokenizer> {
     let way_out = "put the model's tokenizer.json beside its config.json, and convert it again if it was converted";
     let missing = || qint_std::Error::unsupported(format!("{name} without a tokenizer.json"), way_out);
-    Ok(Tokenizer::from_bytes(json.ok_or_else(missing)?)?)
+    Ok(Tokenizer::from_files(json.ok_or_else(missing)?, config)?)
 }
 
 /// Whether `path` holds a model that qint did not write: a directory or a GGUF file.

@@ -4,11 +4,13 @@
 //! [`TextStream`], which decodes while tokens arrive. Truncation and padding that a file asks for are switched off: a
 //! prompt is never cut silently.
 mod check;
+mod start;
 mod stream;
 
 pub use stream::TextStream;
 
 use crate::{Error, Result, limits::TOKENIZER_BYTES};
+use serde::de::IgnoredAny;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use stream::Streaming;
 
@@ -20,10 +22,25 @@ pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     vocabulary: usize,
     streaming: Streaming,
+    /// What a text starts with, if the post-processor doesn't put it there.
+    start: Option<u32>,
 }
 
 impl Tokenizer {
-    /// Reads a Hugging Face `tokenizer.json`.
+    /// Reads a Hugging Face `tokenizer.json`, and from `tokenizer_config.json`, where there is one, whether texts start with
+    /// the start token.
+    ///
+    /// # Errors
+    /// As [`from_bytes`](Tokenizer::from_bytes).
+    pub fn from_files(json: &[u8], config: Option<&[u8]>) -> Result<Tokenizer> {
+        let mut tokenizer = Tokenizer::from_bytes(json)?;
+        let framed = tokenizer.inner.get_post_processor().is_some();
+        let start = config.and_then(|config| start::token(config, framed));
+        tokenizer.start = start.and_then(|token| tokenizer.token_id(&token));
+        Ok(tokenizer)
+    }
+
+    /// Reads a Hugging Face `tokenizer.json` alone.
     ///
     /// # Errors
     /// [`Error::Malformed`] for anything else, or if the file is too large or could blow up texts beyond reason.
@@ -32,24 +49,29 @@ impl Tokenizer {
             let why = format!("it has {} bytes, at most {TOKENIZER_BYTES} are read", json.len());
             return Err(Error::malformed(WHAT, why));
         }
+        // Its panics would be caught, but not silently: most broken files are found here.
+        serde_json::from_slice::<IgnoredAny>(json).map_err(|error| Error::malformed(WHAT, error))?;
         let mut inner = guarded(|| tokenizers::Tokenizer::from_bytes(json))?;
         guarded(|| inner.with_truncation(None).map(|_| ()))?;
         inner.with_padding(None);
         check::growth(&inner)?;
         let vocabulary = inner.get_vocab_size(true);
-        let mut tokenizer = Tokenizer { inner, vocabulary, streaming: Streaming::AtTheEnd };
+        let mut tokenizer = Tokenizer { inner, vocabulary, streaming: Streaming::AtTheEnd, start: None };
         tokenizer.streaming = Streaming::of(&tokenizer)?;
         Ok(tokenizer)
     }
 
-    /// The ids of `text`. `special` adds what the file's post-processor puts around a text, such as a start token; leave it
-    /// out for text from a chat template, which has written them already. Special tokens inside `text` are found in both
-    /// cases.
+    /// The ids of `text`. `special` adds what belongs around a text: what the file's post-processor adds, and the start token
+    /// if the configuration asks for it. Leave it out for text from a chat template, which has written them already.
+    /// Special tokens inside `text` are found in both cases.
     ///
     /// # Errors
     /// [`Error::Malformed`] if the tokenizer fails on this text.
     pub fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>> {
-        guarded(|| self.inner.encode_fast(text, special)).map(|encoding| encoding.get_ids().to_vec())
+        let encoding = guarded(|| self.inner.encode_fast(text, special))?;
+        let ids = encoding.get_ids();
+        let start = self.start.filter(|start| special && ids.first() != Some(start));
+        Ok(start.into_iter().chain(ids.iter().copied()).collect())
     }
 
     /// The text of `ids`; ids that don't exist give nothing. `skip_special` leaves special tokens out.

@@ -38,6 +38,18 @@ impl<'a> TextStream<'a> {
         TextStream { tokenizer, skip_special, started: false, waiting: vec![anchor] }
     }
 
+    /// The ids to come go on after the text of `ids`: a space between them is not the beginning of a text.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::decode`].
+    pub fn after(mut self, ids: &[u32]) -> Result<TextStream<'a>> {
+        // A few ids tell whether there is any text; the beginning of a prompt holds the special tokens.
+        let mut texts = ids.rchunks(8).map(|ids| self.tokenizer.decode(ids, self.skip_special));
+        let begun = texts.find(|text| !matches!(text, Ok(text) if text.is_empty())).transpose()?.is_some();
+        self.started = begun && !matches!(self.tokenizer.streaming, Streaming::AtTheEnd);
+        Ok(self)
+    }
+
     /// Takes the next id and returns the text that has become final, if any.
     ///
     /// # Errors

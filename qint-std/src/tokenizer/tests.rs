@@ -140,6 +140,32 @@ fn a_reused_stream_begins_anew() {
 }
 
 #[test]
+fn a_continued_text_keeps_its_space() {
+    let tokenizer = tokenizer("llama2");
+    let (prompt, more) = (tokenizer.encode("the", true).unwrap(), tokenizer.encode("engine", false).unwrap());
+    let continued =
+        |mut stream: TextStream<'_>| more.iter().filter_map(|&id| stream.push(id).unwrap()).collect::<String>();
+    assert_eq!(continued(tokenizer.stream(true).after(&prompt).unwrap()), " engine");
+    assert_eq!(continued(tokenizer.stream(true).after(&prompt[..1]).unwrap()), "engine", "after a start token only");
+    assert_eq!(continued(tokenizer.stream(true)), "engine");
+}
+
+#[test]
+fn the_start_token_comes_from_the_configuration_too() {
+    let mut json: serde_json::Value = serde_json::from_slice(&file("llama2", "tokenizer.json")).unwrap();
+    let config = br#"{"add_bos_token": true, "bos_token": "<s>"}"#;
+    let framed = Tokenizer::from_files(json.to_string().as_bytes(), Some(config)).unwrap();
+    json["post_processor"] = serde_json::Value::Null;
+    let bare = Tokenizer::from_files(json.to_string().as_bytes(), Some(config)).unwrap();
+    let expected = tokenizer("llama2").encode("the engine", true).unwrap();
+    assert_eq!(framed.encode("the engine", true).unwrap(), expected);
+    assert_eq!(bare.encode("the engine", true).unwrap(), expected);
+    assert_eq!(bare.encode("the engine", false).unwrap(), expected[1..]);
+    let none = Tokenizer::from_files(json.to_string().as_bytes(), None).unwrap();
+    assert_eq!(none.encode("the engine", true).unwrap(), expected[1..]);
+}
+
+#[test]
 fn pieces_and_ids_agree() {
     let tokenizer = tokenizer("llama3");
     let start = tokenizer.token_id("<|begin_of_text|>").unwrap();
