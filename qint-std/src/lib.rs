@@ -21,6 +21,7 @@ pub mod convert;
 pub mod engine;
 pub mod error;
 pub mod eval;
+pub mod generate;
 pub mod limits;
 pub mod mapping;
 pub mod model;
