@@ -1,11 +1,11 @@
 //! A source and a recipe become a container, streamed: one wave of panels is quantized by all threads while the one before
-//! is written.
+//! is written and what was read is hashed. The source is read once.
 //!
 //! The output appears complete or not at all. The bytes depend on the source and the recipe only, not on the number of
 //! threads or the CPU.
 use crate::{
     Error, Result,
-    container::{ASSETS, Manifest, MatrixInfo, SourceInfo, Writer},
+    container::{ASSETS, Manifest, MatrixInfo, SourceInfo, Writer, hex, unknown_hash},
     quantize::{self, Assignment, Recipe, Scratch},
     source::Source,
 };
@@ -14,13 +14,17 @@ use qint_core::{
     layout::{Layout, PANEL_ROWS},
 };
 use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 use std::{
+    ops::Range,
     path::Path,
     sync::atomic::{AtomicBool, Ordering},
 };
 
 /// Bytes of panels that are quantized between two writes.
 const WAVE_BYTES: usize = 4 << 20;
+/// Bytes that are hashed between two looks at the cancel flag.
+const HASHED_AT_ONCE: usize = 1 << 20;
 
 /// What does not change the weights.
 #[derive(Clone, Debug, Default)]
@@ -106,7 +110,8 @@ pub fn convert(
     let total = source.tensors().iter().map(|tensor| weights(tensor.expected.rows, tensor.expected.cols)).sum();
     let writer = Writer::create(output, options.force, manifest, assets)?;
     let bytes = writer.bytes();
-    let mut job = Job { source, options, progress, threads, writer, done: 0, total };
+    let source_hash = Some(Sha256::new());
+    let mut job = Job { source, options, progress, threads, writer, source_hash, done: 0, total };
     let mut assignments = assignments.iter();
     for (index, tensor) in source.tensors().iter().enumerate() {
         if tensor.expected.role.is_norm() {
@@ -115,7 +120,7 @@ pub fn convert(
             job.matrix(index, assignment)?;
         }
     }
-    let manifest = job.writer.finish()?;
+    let manifest = job.finish()?;
     Ok(Summary {
         tensors: source.tensors().len(),
         weights: total,
@@ -145,7 +150,7 @@ fn manifest(
         source: SourceInfo {
             description: options.description.into(),
             stored: stored.join(","),
-            sha256: source.hash()?,
+            sha256: unknown_hash(),
         },
         recipe: recipe.clone(),
         matrices: matrices.collect::<Result<_>>()?,
@@ -161,6 +166,8 @@ struct Job<'a> {
     progress: &'a dyn Fn(Progress<'_>),
     threads: rayon::ThreadPool,
     writer: Writer<'a>,
+    /// Over the source's bytes so far; `None` if they don't lie in memory.
+    source_hash: Option<Sha256>,
     done: u64,
     total: u64,
 }
@@ -171,6 +178,7 @@ impl Job<'_> {
         let expected = &self.source.tensors()[index].expected;
         let mut gains = vec![0.0; expected.cols];
         self.source.read_rows(index, 0..1, &mut gains)?;
+        hash_rows(&mut self.source_hash, self.source.stored(index), 0..1, 1, self.options)?;
         self.writer.append(&expected.name, &little_endian(&gains))?;
         self.advance(&expected.name, 1, expected.cols);
         Ok(())
@@ -180,6 +188,7 @@ impl Job<'_> {
         let Assignment { name, rows, cols, scheme, .. } = assignment;
         let layout = Layout::new(*rows, *cols, scheme.codec, scheme.group).map_err(Error::core(name))?;
         let (panels_name, row_scales_name) = (format!("{name}.panels"), format!("{name}.row_scales"));
+        let stored = self.source.stored(index);
         let wave = Wave { source: self.source, options: self.options, index, assignment, layout };
         let panels_per_wave = (WAVE_BYTES / layout.panel_bytes()).max(self.threads.current_num_threads());
         let mut row_scales = vec![0.0; layout.padded_rows()];
@@ -195,6 +204,7 @@ impl Job<'_> {
             let (quantized_, next_) = (&mut quantized, &mut next);
             let written = self.threads.in_place_scope(|scope| {
                 scope.spawn(|_| *quantized_ = wave.quantize(first, next_, scales));
+                hash_rows(&mut self.source_hash, stored, first..first + count, layout.panels(), self.options)?;
                 self.writer.append(&panels_name, &ready)
             });
             quantized.and(written)?;
@@ -204,6 +214,15 @@ impl Job<'_> {
             first += count;
         }
         self.writer.append(&row_scales_name, &little_endian(&row_scales))
+    }
+
+    fn finish(mut self) -> Result<Manifest> {
+        let hash = match self.source_hash {
+            Some(hash) => hex(&hash.finalize()),
+            None => self.source.hash()?,
+        };
+        self.writer.set_source_hash(hash);
+        self.writer.finish()
     }
 
     fn advance(&mut self, tensor: &str, rows: usize, cols: usize) {
@@ -265,6 +284,26 @@ struct Buffers {
     read: Vec<f32>,
     rows: Vec<f32>,
     scratch: Scratch,
+}
+
+/// Adds the share `part` of `parts` of a tensor's stored bytes to the source's hash.
+fn hash_rows(
+    hash: &mut Option<Sha256>,
+    stored: Option<&[u8]>,
+    part: Range<usize>,
+    parts: usize,
+    options: &Options<'_>,
+) -> Result<()> {
+    let Some((sum, stored)) = hash.as_mut().zip(stored) else {
+        *hash = None;
+        return Ok(());
+    };
+    let place = |part: usize| (stored.len() as u128 * part as u128 / parts as u128) as usize;
+    for bytes in stored[place(part.start)..place(part.end)].chunks(HASHED_AT_ONCE) {
+        check_cancel(options)?;
+        sum.update(bytes);
+    }
+    Ok(())
 }
 
 fn check_cancel(options: &Options<'_>) -> Result<()> {

@@ -17,12 +17,15 @@ mod manifest;
 mod plan;
 mod raw;
 mod read;
+mod reserved;
 mod write;
 
 pub use accuracy::record_accuracy;
+pub(crate) use header::hex;
 pub use manifest::{Manifest, MatrixInfo, SourceInfo, TensorHash};
 pub use read::Container;
-pub(crate) use write::Writer;
+pub use reserved::Reserved;
+pub(crate) use write::{Writer, unknown_hash};
 
 /// Tensors with this prefix are files that were carried along.
 pub const ASSET_PREFIX: &str = "qint.asset/";

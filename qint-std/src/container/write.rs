@@ -55,6 +55,11 @@ impl<'a> Writer<'a> {
         (self.header.data_start + self.header.tensors.last().map_or(0, |tensor| tensor.range.end)) as u64
     }
 
+    /// Replaces the source's hash, which was unknown at the start; it must be as long as before.
+    pub(crate) fn set_source_hash(&mut self, sha256: String) {
+        self.manifest.source.sha256 = sha256;
+    }
+
     /// Appends to tensor `name`, which must be the one in turn.
     ///
     /// # Errors
@@ -122,5 +127,10 @@ impl<'a> Writer<'a> {
 }
 
 fn placeholder(tensor: &Tensor) -> TensorHash {
-    TensorHash { name: tensor.name.clone(), sha256: "0".repeat(HASH_CHARACTERS) }
+    TensorHash { name: tensor.name.clone(), sha256: unknown_hash() }
+}
+
+/// Stands where a SHA-256 will be.
+pub(crate) fn unknown_hash() -> String {
+    "0".repeat(HASH_CHARACTERS)
 }

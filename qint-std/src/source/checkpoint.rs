@@ -75,6 +75,10 @@ impl Source for Checkpoint {
         self.places[index].floats.borrow(self.bytes(index))
     }
 
+    fn stored(&self, index: usize) -> Option<&[u8]> {
+        Some(self.bytes(index))
+    }
+
     fn asset(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         self.assets.find(name)
     }

@@ -40,6 +40,11 @@ pub trait Source: Send + Sync {
     /// The whole tensor without a copy, where it is stored as f32, f16 or bf16 in Hugging Face row order and aligned.
     /// Its numbers may be NaN or infinite.
     fn dense(&self, index: usize) -> Option<DenseValues<'_>>;
+    /// The bytes of the whole tensor as they are stored, where they lie in memory: what [`Source::hash`] goes over.
+    fn stored(&self, index: usize) -> Option<&[u8]> {
+        let _ = index;
+        None
+    }
     /// Files to carry along, by name: `tokenizer.json`, `config.json`, `generation_config.json`, `chat_template.jinja`;
     /// from a checkpoint also `tokenizer_config.json`.
     fn asset(&self, name: &str) -> Option<Cow<'_, [u8]>>;

@@ -1,13 +1,13 @@
 //! Converting and reading back: the same bytes for any number of threads, readable by other tools, and complete.
 use crate::{
-    forge::hex,
+    forge::{Forged, hex},
     support::{GOLDENS, bundled, convert_to, golden, recipe, skip},
 };
 use qint_core::{
     activation::Transform, backend::Backend, codec::Codec, dequantize, hadamard, layout::padded_cols, matrix::Matrix,
 };
 use qint_std::{
-    container::{Container, record_accuracy},
+    container::{Container, Reserved, record_accuracy},
     convert::{Options, convert},
     mapping::Loading,
     source,
@@ -50,6 +50,7 @@ fn every_golden_model_comes_back_close() {
         assert_eq!(summary.bytes, container.bytes() as u64);
         assert_eq!(container.verify().unwrap(), container.manifest().hashes.len());
         let source = source::open(&golden(name)).unwrap();
+        assert_eq!(container.manifest().source.sha256, source.hash().unwrap());
         for (i, tensor) in source.tensors().iter().map(|tensor| &tensor.expected).enumerate() {
             let mut plain = vec![0.0; tensor.rows * tensor.cols];
             source.read_rows(i, 0..tensor.rows, &mut plain).unwrap();
@@ -59,6 +60,7 @@ fn every_golden_model_comes_back_close() {
             } else {
                 let error = error_of(&container, &tensor.name, &plain, tensor.cols);
                 assert!(error < bar, "{name} {} {}: {error}", codec.name(), tensor.name);
+                assert_eq!(container.reserved(&tensor.name), Some(Reserved::default()), "{name} {}", tensor.name);
                 assert!(container.norm(&tensor.name).is_none());
             }
         }
@@ -133,6 +135,23 @@ fn accuracy_is_recorded_in_place() {
     assert_eq!(before[data..], after[data..]);
     assert!(record(0.2, &"x".repeat(4096)).is_err());
     assert_eq!(fs::read(&output).unwrap(), after, "a refused record changes nothing");
+}
+
+#[test]
+fn reserved_bytes_are_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = dir.path().join("model");
+    convert_to(&output, &golden("llama2"), &recipe(Codec::Q8), &Options::default());
+    let name = "model.layers.0.mlp.down_proj.weight";
+    let mut forged = Forged::new(&fs::read(&output).unwrap());
+    let at = forged.header[format!("{name}.panels")]["data_offsets"][0].as_u64().unwrap() as usize;
+    let groups = forged.manifest_json()["config"]["intermediate"].as_u64().unwrap().div_ceil(32) as usize;
+    forged.data[at] = 0x80;
+    forged.data[at + (16 * groups).next_multiple_of(64) + 5] = 0;
+    fs::write(&output, forged.join()).unwrap();
+    let container = Container::open(&output, Loading::Map).unwrap();
+    assert_eq!(container.reserved(name), Some(Reserved { codes: 1, sub_scales: 1 }));
+    assert!(container.verify().is_err());
 }
 
 #[test]

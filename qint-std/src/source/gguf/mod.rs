@@ -106,6 +106,10 @@ impl Source for Gguf {
         }
     }
 
+    fn stored(&self, index: usize) -> Option<&[u8]> {
+        Some(self.bytes(index))
+    }
+
     fn asset(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         self.assets.find(name)
     }
