@@ -176,9 +176,14 @@ pub(crate) struct ScoreArguments {
 }
 
 impl ScoreArguments {
-    pub(crate) fn options(&self) -> EvalOptions {
+    /// The options for a model that was made for `context` positions.
+    pub(crate) fn options(&self, context: usize) -> Result<EvalOptions> {
+        if self.window > context {
+            let why = format!("a window of {} tokens is more than the model's context of {context}", self.window);
+            return Err(Failure::Usage(why));
+        }
         let windows = self.windows.map(NonZeroUsize::get);
-        EvalOptions { chars: self.chars.limit(), window: self.window, windows }
+        Ok(EvalOptions { chars: self.chars.limit(), window: self.window, windows })
     }
 }
 

@@ -32,7 +32,10 @@ pub(crate) fn text(path: &Path) -> Result<String> {
 }
 
 fn read(path: &Path, limit: u64) -> Result<String> {
-    let file = File::open(path).map_err(qint_std::Error::io(path))?;
+    let file = File::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Failure::NotFound(format!("{}: no such file", path.display())),
+        _ => qint_std::Error::io(path)(error).into(),
+    })?;
     let bytes = bounded(file, limit, path)?;
     utf8(bytes, &path.display().to_string())
 }

@@ -6,11 +6,17 @@ use crate::{
 };
 use qint_core::llama::{Config, Weights};
 use qint_std::{
-    chat::ChatTemplate, config::ModelConfig, container::Container, engine::Engine, mapping::Loading, model::Model,
-    source, tokenizer::Tokenizer,
+    chat::ChatTemplate,
+    config::ModelConfig,
+    container::Container,
+    engine::Engine,
+    mapping::Loading,
+    model::{Model, is_source},
+    source,
+    tokenizer::Tokenizer,
 };
 use serde_json::{Value, json};
-use std::{fs::File, io::Read, path::Path};
+use std::path::Path;
 
 /// A container, checkpoint or GGUF file, ready to run.
 pub(crate) struct Loaded {
@@ -119,13 +125,6 @@ fn parse_tokenizer(json: Option<&[u8]>, config: Option<&[u8]>, name: &str) -> Re
     let way_out = "put the model's tokenizer.json beside its config.json, and convert it again if it was converted";
     let missing = || qint_std::Error::unsupported(format!("{name} without a tokenizer.json"), way_out);
     Ok(Tokenizer::from_files(json.ok_or_else(missing)?, config)?)
-}
-
-/// Whether `path` holds a model that qint did not write: a directory or a GGUF file.
-pub(crate) fn is_source(path: &Path) -> bool {
-    let mut magic = [0; 4];
-    let starts = |magic: &mut [u8]| File::open(path).and_then(|mut file| file.read_exact(magic));
-    path.is_dir() || (path.is_file() && starts(&mut magic).is_ok() && magic == *b"GGUF")
 }
 
 /// A token as `tokenizer_config.json` spells it: a string, or an object with its content.

@@ -1,6 +1,9 @@
 //! How the `qint` command behaves: streams, exit codes, signals, and what it says.
 mod cli {
     pub(crate) mod command;
+    mod convert;
+    mod inputs;
+    pub(crate) mod models;
     mod streams;
 }
 

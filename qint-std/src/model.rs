@@ -73,7 +73,7 @@ impl Model {
     /// # }
     /// ```
     pub fn open(path: &Path, loading: Loading) -> Result<Model> {
-        if path.is_dir() || is_gguf(path) {
+        if is_source(path) {
             Model::from_source(source::open_with(path, loading)?)
         } else {
             Model::from_container(Container::open(path, loading)?)
@@ -268,6 +268,12 @@ fn decode(source: &dyn Source, index: usize) -> Result<Vec<f32>> {
         source.read_rows(index, first..first + part.len() / cols, part)?;
     }
     Ok(values)
+}
+
+/// Whether `path` is for [`source::open`] and not a container: a directory, a GGUF file, or a pickle, which is refused there
+/// with what to do about it.
+pub fn is_source(path: &Path) -> bool {
+    path.is_dir() || is_gguf(path) || source::is_pickle(path)
 }
 
 /// Whether the regular file at `path` starts like a GGUF file.

@@ -60,6 +60,12 @@ enum Format {
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<()> {
     let options = arguments.options()?;
     let model = Loaded::open(arguments.model.path(), &arguments.engine)?;
+    let (deepest, context) =
+        (arguments.depth.saturating_add(arguments.prompt.max(arguments.predict)), model.architecture().context);
+    if deepest > context {
+        let why = format!("the tests reach position {deepest}, the model's context is {context}; lower -p, -n or -d");
+        return Err(Failure::Usage(why));
+    }
     let mut engine = arguments.engine.engine()?;
     let interrupt = Interrupt::watch();
     let bench = bench::run(&mut engine, model.weights(), &options, interrupt.flag())?;

@@ -79,7 +79,7 @@ fn ppl(arguments: &CommonArguments, output: &mut Output) -> Result<()> {
     let text = input::text(&arguments.text)?;
     let model = Loaded::open(arguments.model.path(), &arguments.engine)?;
     let mut engine = arguments.engine.engine()?;
-    let text = EvalText::new(&model.tokenizer()?, &text, &arguments.score.options())?;
+    let text = EvalText::new(&model.tokenizer()?, &text, &arguments.score.options(model.architecture().context)?)?;
     let interrupt = Interrupt::watch();
     let figures = {
         let progress = Progress::new(output, "evaluating");
@@ -103,7 +103,7 @@ fn kld(arguments: &CommonArguments, against: &Path, output: &mut Output) -> Resu
     let model = Loaded::open(arguments.model.path(), &arguments.engine)?;
     let reference = Loaded::open(against, &arguments.engine)?;
     let mut engine = arguments.engine.engine()?;
-    let text = EvalText::new(&reference.tokenizer()?, &text, &arguments.score.options())?;
+    let text = EvalText::new(&reference.tokenizer()?, &text, &arguments.score.options(model.architecture().context)?)?;
     let figures = compared(&mut engine, &reference, (&model, arguments.kv), &text, output)?;
     if output.is_json() {
         let fields = serde_json::to_value(figures).unwrap_or_default();

@@ -2,7 +2,6 @@
 use crate::{
     args::ModelArgument,
     errors::{Failure, Result},
-    loaded::is_source,
     output::{Align, Output, Table, thousands},
 };
 use clap::Args;
@@ -10,6 +9,7 @@ use qint_std::{
     config::{ExpectedTensor, ModelConfig},
     container::{ASSETS, Container, Manifest, MatrixInfo},
     mapping::Loading,
+    model::is_source,
     quantize::show_activation,
     source::{self, Source},
 };

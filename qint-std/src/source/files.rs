@@ -113,7 +113,8 @@ fn entries(directory: &Path) -> impl Iterator<Item = std::path::PathBuf> {
     directory.read_dir().into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
-fn is_pickle(path: &Path) -> bool {
+/// Whether the name of `path` says that it is a pickle.
+pub(crate) fn is_pickle(path: &Path) -> bool {
     let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
     let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
     matches!(extension, "pt" | "pth" | "ckpt" | "pkl") || (extension == "bin" && !name.starts_with("training_args"))

@@ -18,7 +18,7 @@ mod shards;
 mod template;
 
 use crate::{Error, Result, config::ModelConfig, mapping::Loading};
-pub(crate) use files::{Assets, is_file, read_json};
+pub(crate) use files::{Assets, is_file, is_pickle, read_json};
 pub(crate) use floats::Floats;
 pub(crate) use pairing::{Found, FoundTensors, pair};
 use qint_core::matrix::DenseValues;
