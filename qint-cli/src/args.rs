@@ -4,14 +4,15 @@
 //! it is refused (code 2) before any work.
 use crate::{
     commands::{bench, chat, completions, convert, demo, doctor, eval, export, inspect, run, tokenize, validate},
-    environment,
     errors::{EXIT_CODES, Failure, Result},
+    output::Output,
 };
 use clap::{ArgAction, Args, Parser, Subcommand};
-use qint_core::{backend::Backend, llama::KvKind, team::Serial};
+use qint_core::{backend::Backend, llama::KvKind};
 use qint_std::{
-    engine::{DEFAULT_CHUNK, Engine},
+    engine::{Engine, EngineOptions},
     eval::EvalOptions,
+    team::physical_cores,
 };
 use std::{
     num::{NonZeroU16, NonZeroUsize},
@@ -71,7 +72,7 @@ impl ModelArgument {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Execution")]
 pub(crate) struct BackendArguments {
-    /// Threads [default: all CPUs that this process may use]
+    /// Threads [default: one for each physical core that this process may use]
     #[arg(short, long, value_name = "N")]
     pub(crate) threads: Option<NonZeroU16>,
     /// Backend to use; `qint doctor` lists those of this machine [default: the fastest]
@@ -101,20 +102,19 @@ impl BackendArguments {
     }
 
     /// An engine as the arguments want it.
-    pub(crate) fn engine(&self) -> Result<Engine> {
-        Ok(Engine::new(self.backend()?, Box::new(Serial), DEFAULT_CHUNK))
+    pub(crate) fn engine(&self, output: &Output) -> Result<Engine> {
+        let threads = self.threads();
+        let options = EngineOptions { backend: Some(self.backend()?), threads: Some(threads), ..Default::default() };
+        let engine = Engine::with_options(options)?;
+        if engine.threads() < threads {
+            output.note(&format!("only {} of {threads} threads could be started", engine.threads()));
+        }
+        Ok(engine)
     }
 
     /// The number of threads.
     pub(crate) fn threads(&self) -> usize {
-        self.threads.map_or_else(environment::cpus, |threads| usize::from(threads.get()))
-    }
-}
-
-impl EngineArguments {
-    /// An engine as the arguments want it.
-    pub(crate) fn engine(&self) -> Result<Engine> {
-        self.execution.engine()
+        self.threads.map_or_else(physical_cores, |threads| usize::from(threads.get()))
     }
 }
 
@@ -137,9 +137,36 @@ pub(crate) struct SampleArguments {
     /// Divide the logits of recent tokens by R (multiply, where negative); 1 changes nothing
     #[arg(long, value_name = "R", default_value = "1.0", value_parser = positive)]
     pub(crate) repeat_penalty: f32,
+    /// How many tokens are recent
+    #[arg(long, value_name = "N", default_value = "64")]
+    pub(crate) repeat_last_n: usize,
     /// Seed of the random choice; the same seed gives the same text on every machine
     #[arg(short, long, value_name = "SEED", default_value = "0")]
     pub(crate) seed: u64,
+}
+
+/// How long a generation may become, and how it is stored.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Generation")]
+pub(crate) struct GenerateArguments {
+    /// New tokens at most [default: 256, or what the context leaves]
+    #[arg(short = 'n', long = "predict", value_name = "N")]
+    pub(crate) predict: Option<NonZeroUsize>,
+    /// Positions of the context, at most what the model was made for [default: what the prompt and -n need]
+    #[arg(short, long, value_name = "N")]
+    pub(crate) context: Option<NonZeroUsize>,
+    /// Stop before this text appears; may be repeated
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) stop: Vec<String>,
+    /// Go on when the model would end
+    #[arg(long)]
+    pub(crate) ignore_eos: bool,
+    /// How keys and values are kept
+    #[arg(long, value_enum, default_value = "f16")]
+    pub(crate) kv: Kv,
+    /// Leave the prompt out of the output of --raw
+    #[arg(long)]
+    pub(crate) no_display_prompt: bool,
 }
 
 /// How keys and values are kept.

@@ -40,6 +40,14 @@ pub(crate) fn memory_available() -> Option<u64> {
     kib("MemAvailable")
 }
 
+/// Bytes that this process may still ask for, as far as the system says.
+pub(crate) fn memory_left() -> Option<u64> {
+    match (memory_available(), memory_limit()) {
+        (Some(available), Some(limit)) => Some(available.min(limit)),
+        (available, limit) => available.or(limit),
+    }
+}
+
 /// The memory limit of this process's control group in bytes, if there is one. (Linux, version 2, then 1.)
 pub(crate) fn memory_limit() -> Option<u64> {
     let own = fs::read_to_string("/proc/self/cgroup").ok()?;

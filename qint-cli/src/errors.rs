@@ -109,6 +109,11 @@ impl Failure {
         matches!(self, Failure::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 
+    /// Nothing more can be said to whoever reads stdout.
+    pub(crate) fn is_output(&self) -> bool {
+        matches!(self, Failure::Stdout(_))
+    }
+
     fn code(&self) -> u8 {
         match self {
             Failure::Library(error) => class_code(error.class()),

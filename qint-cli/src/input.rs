@@ -3,12 +3,12 @@ use crate::errors::{Failure, Result};
 use std::{
     ffi::OsStr,
     fs::File,
-    io::{self, Read},
+    io::{self, BufRead, Read},
     path::Path,
 };
 
 /// Bytes of a prompt. No context holds more.
-const PROMPT_LIMIT: u64 = 64 << 20;
+const PROMPT_LIMIT: u64 = 16 << 20;
 /// Bytes of a text to score, or of a list of prompts.
 const TEXT_LIMIT: u64 = 1 << 30;
 
@@ -24,6 +24,17 @@ pub(crate) fn prompt(given: Option<&OsStr>, file: Option<&Path>) -> Result<Strin
         return Err(Failure::Malformed("the prompt is empty; give at least one character".to_string()));
     }
     Ok(text)
+}
+
+/// The next line of stdin without its end; `None` when there are no more.
+pub(crate) fn line() -> Result<Option<String>> {
+    let mut bytes = Vec::new();
+    let limit = PROMPT_LIMIT;
+    io::stdin().lock().take(limit + 1).read_until(b'\n', &mut bytes).map_err(qint_std::Error::io("stdin"))?;
+    if bytes.len() as u64 > limit {
+        return Err(Failure::Usage(format!("a line is longer than {limit} bytes, the most that is read")));
+    }
+    if bytes.is_empty() { Ok(None) } else { utf8(bytes, "the line").map(without_line_feed).map(Some) }
 }
 
 /// A text file, as it is.

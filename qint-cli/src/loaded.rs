@@ -45,10 +45,6 @@ impl Loaded {
         &self.name
     }
 
-    pub(crate) fn model(&self) -> &Model {
-        &self.model
-    }
-
     pub(crate) fn weights(&self) -> &Weights<'_> {
         self.model.weights()
     }

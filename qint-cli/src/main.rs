@@ -9,6 +9,7 @@
 //! | [`input`] | prompts and texts from arguments, files and stdin |
 //! | [`output`] | the streams: payload on stdout, everything else on stderr |
 //! | [`loaded`] | MODEL becomes weights, tokenizer and an engine |
+//! | [`writing`] | what `run`, `chat` and `demo` share |
 //! | [`progress`] | how far a long job is |
 //! | [`environment`] | what a JSON document says about the machine |
 //! | [`signals`] | Ctrl-C, and a mapped file that shrinks |
@@ -21,6 +22,7 @@ mod loaded;
 mod output;
 mod progress;
 mod signals;
+mod writing;
 
 use clap::Parser;
 use errors::Failure;

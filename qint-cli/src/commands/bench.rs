@@ -66,7 +66,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<()> {
         let why = format!("the tests reach position {deepest}, the model's context is {context}; lower -p, -n or -d");
         return Err(Failure::Usage(why));
     }
-    let mut engine = arguments.engine.engine()?;
+    let mut engine = arguments.engine.execution.engine(output)?;
     let interrupt = Interrupt::watch();
     let bench = bench::run(&mut engine, model.weights(), &options, interrupt.flag())?;
     if output.is_json() || arguments.format == Format::Json {

@@ -2,10 +2,11 @@
 use crate::{
     args::{BackendArguments, Kv},
     commands::eval::merged,
-    errors::Result,
+    errors::{Failure, Result},
     loaded::Loaded,
     output::{Align, Output, Table, thousands},
     signals::Interrupt,
+    writing::Scribe,
 };
 use clap::Args;
 use qint_core::codec::Codec;
@@ -13,15 +14,17 @@ use qint_std::{
     bundled,
     container::Container,
     convert::{self, convert},
-    engine::Engine,
+    engine::{Engine, Session},
     eval::{Divergence, EvalOptions, EvalText, Observer, Scored, divergence},
+    generate::GenerateOptions,
     mapping::Loading,
     model::Model,
     quantize::{Recipe, Scheme},
+    sample::SamplerSettings,
     source,
 };
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,6 +33,15 @@ Examples:
 
 /// How the evaluation text is cut.
 const OPTIONS: EvalOptions = EvalOptions { chars: None, window: 256, windows: None };
+
+/// The codec that writes the passage.
+const PASSAGE_CODEC: Codec = Codec::Q4;
+/// How the passage begins.
+const PASSAGE: &str = "ROMEO:\n";
+/// How long it goes on.
+const PASSAGE_TOKENS: usize = 120;
+/// Which of the possible passages it is.
+const PASSAGE_SEED: u64 = 1;
 
 /// Quantize the bundled model at every width, compare each with the original, and write a passage
 #[derive(Debug, Args)]
@@ -42,18 +54,24 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<()> {
     let directory = tempfile::tempdir().map_err(qint_std::Error::io(std::env::temp_dir()))?;
     bundled::write_to(directory.path())?;
-    let mut demo = Demo::new(directory.path(), arguments.execution.engine()?)?;
-    output.note("The bundled model, a million weights, quantized at every width and compared with the original:");
+    let mut demo = Demo::new(directory.path(), arguments.execution.engine(output)?)?;
+    output.note("The bundled model, a million weights, at every width, each compared with the original:\n");
     let mut rows = vec![demo.original()];
     for codec in Codec::ALL {
         rows.push(demo.quantized(codec)?);
     }
     if output.is_json() {
         let results: Vec<_> = rows.iter().map(Row::document).collect();
-        return output.document("demo", Loaded::used(&demo.engine), json!({"results": results}));
+        let used = Loaded::used(&demo.engine);
+        let text = demo.passage(&mut |_| Ok(()))?;
+        let passage = json!({"codec": PASSAGE_CODEC.name(), "prompt": PASSAGE, "text": text});
+        return output.document("demo", used, json!({"results": results, "passage": passage}));
     }
-    output.text(&table(&rows).plain())?;
-    output.flush()
+    output.stream(&table(&rows).plain())?;
+    output.note(&format!("\nThe {} model goes on from \"{}\":\n", PASSAGE_CODEC.name(), PASSAGE.trim_end()));
+    output.stream(PASSAGE)?;
+    demo.passage(&mut |piece| output.stream(piece))?;
+    output.stream("\n")
 }
 
 struct Demo<'a> {
@@ -78,7 +96,7 @@ impl<'a> Demo<'a> {
 
     /// Quantizes, verifies the file, and compares it with the original.
     fn quantized(&mut self, codec: Codec) -> Result<Row> {
-        let path = self.directory.join(format!("{}.qint.safetensors", codec.name()));
+        let path = container_path(self.directory, codec);
         let source = source::open(self.directory)?;
         let options = convert::Options { cancel: Some(self.interrupt.flag()), ..Default::default() };
         convert(&*source, &Recipe::new(Scheme::of(codec)), &path, &options, &|_| ())?;
@@ -90,12 +108,32 @@ impl<'a> Demo<'a> {
         Ok(Row { name: codec.name(), bits, bits_linear, bytes: model.bytes(), figures: Some(figures) })
     }
 
+    /// Lets the 4-bit model go on from [`PASSAGE`].
+    fn passage(self, show: &mut dyn FnMut(&str) -> Result<()>) -> Result<String> {
+        let model = Model::open(&container_path(self.directory, PASSAGE_CODEC), Loading::Map)?;
+        let mut scribe = Scribe::new(Loaded::of_model("the bundled model", model), self.engine, true)?;
+        let prompt = scribe.prompt(None, PASSAGE)?;
+        let mut session = Session::new(scribe.loaded.architecture(), Kv::F16.kind(), prompt.len() + PASSAGE_TOKENS)?;
+        let options = GenerateOptions {
+            max_tokens: Some(PASSAGE_TOKENS),
+            sampler: SamplerSettings { seed: PASSAGE_SEED, ..SamplerSettings::default() },
+            end_tokens: scribe.loaded.config().eos.clone(),
+            ..GenerateOptions::default()
+        };
+        let generated = scribe.write(&mut session, &prompt, &options, show, &self.interrupt)?;
+        if self.interrupt.is_pressed() { Err(Failure::Interrupted) } else { Ok(generated.text) }
+    }
+
     fn compare(&mut self, model: &Model) -> Result<Divergence> {
         let observer = Observer { progress: &|_, _| (), cancel: self.interrupt.flag() };
         let reference = Scored { weights: self.original.weights(), kv: Kv::F32.kind() };
         let model = Scored { weights: model.weights(), kv: Kv::F16.kind() };
         Ok(divergence(&mut self.engine, reference, model, &self.text, &observer)?)
     }
+}
+
+fn container_path(directory: &Path, codec: Codec) -> PathBuf {
+    directory.join(format!("{}.qint.safetensors", codec.name()))
 }
 
 /// One line of the table.

@@ -39,7 +39,11 @@ impl Report {
             why: if execution.backend.is_some() { "asked for" } else { "the fastest one of this CPU" },
             available: Backend::available().map(Backend::name).collect(),
             threads: execution.threads(),
-            threads_why: if execution.threads.is_some() { "asked for" } else { "all CPUs that this process may use" },
+            threads_why: if execution.threads.is_some() {
+                "asked for"
+            } else {
+                "one for each physical core that this process may use"
+            },
         })
     }
 

@@ -78,7 +78,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<()> {
 fn ppl(arguments: &CommonArguments, output: &mut Output) -> Result<()> {
     let text = input::text(&arguments.text)?;
     let model = Loaded::open(arguments.model.path(), &arguments.engine)?;
-    let mut engine = arguments.engine.engine()?;
+    let mut engine = arguments.engine.execution.engine(output)?;
     let text = EvalText::new(&model.tokenizer()?, &text, &arguments.score.options(model.architecture().context)?)?;
     let interrupt = Interrupt::watch();
     let figures = {
@@ -102,7 +102,7 @@ fn kld(arguments: &CommonArguments, against: &Path, output: &mut Output) -> Resu
     let text = input::text(&arguments.text)?;
     let model = Loaded::open(arguments.model.path(), &arguments.engine)?;
     let reference = Loaded::open(against, &arguments.engine)?;
-    let mut engine = arguments.engine.engine()?;
+    let mut engine = arguments.engine.execution.engine(output)?;
     let text = EvalText::new(&reference.tokenizer()?, &text, &arguments.score.options(model.architecture().context)?)?;
     let figures = compared(&mut engine, &reference, (&model, arguments.kv), &text, output)?;
     if output.is_json() {

@@ -1,10 +1,18 @@
 //! `qint run`: a prompt goes in, the model's continuation or answer comes out as it is made.
+mod batch;
+
 use crate::{
-    args::{EngineArguments, Kv, ModelArgument, SampleArguments},
-    errors::{Result, not_built},
+    args::{EngineArguments, GenerateArguments, ModelArgument, SampleArguments},
+    commands::eval::merged,
+    errors::{Failure, Result},
+    input,
+    loaded::Loaded,
     output::Output,
+    signals::Interrupt,
+    writing::{Scribe, figures, statistics},
 };
 use clap::Args;
+use serde_json::json;
 use std::{ffi::OsString, num::NonZeroUsize, path::PathBuf};
 
 const EXAMPLES: &str = "\
@@ -57,28 +65,38 @@ struct PromptArguments {
     system: Option<String>,
 }
 
-/// How long a generation may become, and how it is stored.
-#[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Generation")]
-pub(crate) struct GenerateArguments {
-    /// New tokens at most [default: 256, or what the context leaves]
-    #[arg(short = 'n', long = "predict", value_name = "N")]
-    pub(crate) predict: Option<NonZeroUsize>,
-    /// Positions of the context, at most what the model was made for [default: what the prompt and -n need]
-    #[arg(short, long, value_name = "N")]
-    pub(crate) context: Option<NonZeroUsize>,
-    /// Stop before this text appears; may be repeated
-    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    pub(crate) stop: Vec<String>,
-    /// How keys and values are kept
-    #[arg(long, value_enum, default_value = "f16")]
-    pub(crate) kv: Kv,
-    /// Leave the prompt out of the output of --raw
-    #[arg(long)]
-    pub(crate) no_display_prompt: bool,
+pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<()> {
+    let source = &arguments.prompt;
+    match &source.prompts {
+        Some(list) => batch::run(arguments, list, output),
+        None => {
+            let text = input::prompt(source.prompt.as_deref(), source.file.as_deref())?;
+            single(arguments, &text, output)
+        }
+    }
 }
 
-pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<()> {
-    let _ = (arguments, output);
-    Err(not_built("run"))
+fn single(arguments: &Arguments, text: &str, output: &mut Output) -> Result<()> {
+    let Arguments { model, prompt: source, generate, sample, engine } = arguments;
+    let mut scribe = Scribe::open(model.path(), source.raw, engine, output)?;
+    let prompt = scribe.prompt(source.system.as_deref(), text)?;
+    let room = scribe.room(prompt.len(), generate)?;
+    let options = scribe.options(room.predict, generate, sample);
+    let mut session = scribe.sessions(&[room.capacity], generate)?.remove(0);
+    let show_prompt = scribe.template.is_none() && !generate.no_display_prompt && !output.is_json();
+    if show_prompt {
+        output.stream(text)?;
+    }
+    let json = output.is_json();
+    let interrupt = Interrupt::watch();
+    let mut show = |piece: &str| if json { Ok(()) } else { output.stream(piece) };
+    let generated = scribe.write(&mut session, &prompt, &options, &mut show, &interrupt)?;
+    if json {
+        let fields = merged(json!({"model": scribe.loaded.name(), "prompt": text}), figures(&generated));
+        output.document("run", Loaded::used(&scribe.engine), fields)?;
+    } else {
+        output.stream("\n")?;
+        output.note(&statistics(&generated));
+    }
+    if interrupt.is_pressed() { Err(Failure::Interrupted) } else { Ok(()) }
 }
