@@ -25,6 +25,7 @@ pub mod generate;
 pub mod limits;
 pub mod mapping;
 pub mod model;
+pub mod npz;
 pub mod quantize;
 pub mod roofline;
 pub mod sample;

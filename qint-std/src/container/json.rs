@@ -10,7 +10,7 @@ use std::fmt;
 
 /// A value of at most [`limits::MANIFEST_VALUES`] parts.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Bounded(pub(super) Value);
+pub(crate) struct Bounded(pub(crate) Value);
 
 impl<'de> Deserialize<'de> for Bounded {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Bounded, D::Error> {

@@ -12,7 +12,7 @@
 mod accuracy;
 mod figures;
 mod header;
-mod json;
+pub(crate) mod json;
 mod manifest;
 mod plan;
 mod raw;

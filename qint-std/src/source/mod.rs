@@ -17,8 +17,8 @@ mod pairing;
 mod shards;
 mod template;
 
-use crate::{Error, Result, config::ModelConfig, mapping::Loading};
-pub(crate) use files::{Assets, is_file, is_pickle, read_json};
+use crate::{Error, Result, config::ModelConfig, mapping::Loading, npz};
+pub(crate) use files::{Assets, is_file, is_pickle, open_bounded, parse_json, read_json, read_json_if_there};
 pub(crate) use floats::Floats;
 pub(crate) use pairing::{Found, FoundTensors, pair};
 use qint_core::matrix::DenseValues;
@@ -107,6 +107,9 @@ pub fn open_with(path: &Path, loading: Loading) -> Result<Box<dyn Source>> {
 }
 
 fn open_directory(path: &Path, loading: Loading) -> Result<Box<dyn Source>> {
+    if is_file(&path.join(npz::MANIFEST)) {
+        return Ok(Box::new(npz::Npz::open(path, loading)?));
+    }
     if is_file(&path.join("config.json")) {
         return Ok(Box::new(checkpoint::Checkpoint::open(path, loading)?));
     }

@@ -5,7 +5,7 @@ use crate::{
     support::{copy_of, golden, peak_of},
 };
 use qint_std::{config::ModelConfig, source};
-use std::{fs, path::Path};
+use std::{fs, ops::Range, path::Path};
 
 /// Opens `path` and reads everything in it; whether that worked.
 fn survives(path: &Path, size: usize) -> bool {
@@ -44,11 +44,15 @@ impl Victim<'_> {
 
     /// Changes each of the first `count` bytes, to some or (in the long form) all other values.
     fn every_byte(&self, count: usize) {
+        self.every_byte_of(0..count.min(self.good.len()));
+    }
+
+    fn every_byte_of(&self, range: Range<usize>) {
         let all: Vec<u8> = (1..=255).collect();
         let some = [1, 32, 128, 255];
         let changes = if long() { &all[..] } else { &some[..] };
         let mut bytes = self.good.to_vec();
-        for at in 0..count.min(bytes.len()) {
+        for at in range {
             for change in changes {
                 bytes[at] ^= change;
                 self.try_with(&bytes);
@@ -152,6 +156,29 @@ fn checkpoints() {
         }
         victim.seeded_mutations(500);
         assert!(victim.try_with(&good));
+    }
+}
+
+#[test]
+fn npz() {
+    let dir = copy_of("npz");
+    for name in ["weights.npz", "manifest.json"] {
+        let file = dir.path().join(name);
+        let good = fs::read(&file).unwrap().trim_ascii_end().to_vec();
+        let victim = Victim { open: dir.path(), file: &file, good: &good };
+        assert!(victim.try_with(&good));
+        // The archive's directory is at its end.
+        victim.every_byte_of(if long() { 0 } else { good.len() - good.len().min(1000) }..good.len());
+        victim.every_truncation(3);
+        victim.seeded_mutations(2000);
+        assert!(victim.try_with(&good));
+    }
+    for content in [
+        format!(r#"{{"format": "qint-npz", "version": 1, "config": [{}0], "tensors": {{}}}}"#, "0,".repeat(1_000_000)),
+        format!(r#"{{"tensors": {{"a": {{"shape": [{}0], "dtype": ""}}}}}}"#, "0,".repeat(1_000_000)),
+    ] {
+        fs::write(dir.path().join("manifest.json"), &content).unwrap();
+        assert!(!survives(dir.path(), content.len()));
     }
 }
 

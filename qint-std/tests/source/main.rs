@@ -5,4 +5,5 @@ mod config;
 mod gguf;
 mod gguf_file;
 mod hostile;
+mod npz;
 mod support;
