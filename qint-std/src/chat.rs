@@ -56,6 +56,18 @@ impl Message {
 }
 
 /// A compiled chat template.
+///
+/// ```
+/// use qint_std::chat::{ChatTemplate, Message};
+/// # fn main() -> qint_std::Result<()> {
+/// let text = "{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content | trim }}\n{% endfor %}\
+///             {% if add_generation_prompt %}[assistant]{% endif %}";
+/// let template = ChatTemplate::new(text, "<s>", "</s>")?;
+/// let prompt = template.render(&[Message::new("user", " Hello! ")], true)?;
+/// assert_eq!(prompt, "<s>[user] Hello!\n[assistant]");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct ChatTemplate {
     environment: Environment<'static>,

@@ -2,12 +2,14 @@
 //!
 //! An [`Engine`] holds the backend, the thread team and the workspace, and serves one call at a time; a [`Session`] holds
 //! one sequence's keys and values. Neither holds weights, so several of them can share one model.
+mod memory;
 mod options;
 
 pub use options::EngineOptions;
 
 use crate::{Error, Result};
 use half::f16;
+use memory::{grow, zeroed};
 use qint_core::{
     backend::Backend,
     llama::{self, Config, KvCache, KvKind, KvPlan, KvStore, Logits, Plan, PlanRequest, Sequence, Weights, Workspace},
@@ -143,9 +145,9 @@ impl Session {
         let plan = KvPlan::new(kind, capacity, config).map_err(Error::core("KV cache"))?;
         let what = "KV cache";
         let memory = match kind {
-            KvKind::F32 => Memory::F32(filled(plan.values, 0.0, what)?),
-            KvKind::F16 => Memory::F16(filled(plan.values, f16::ZERO, what)?),
-            KvKind::I8 => Memory::I8 { codes: filled(plan.values, 0, what)?, scales: filled(plan.scales, 0.0, what)? },
+            KvKind::F32 => Memory::F32(zeroed(plan.values, what)?),
+            KvKind::F16 => Memory::F16(zeroed(plan.values, what)?),
+            KvKind::I8 => Memory::I8 { codes: zeroed(plan.values, what)?, scales: zeroed(plan.scales, what)? },
         };
         Ok(Session { config: *config, memory, capacity, len: 0 })
     }
@@ -202,22 +204,4 @@ impl Session {
         };
         KvCache::resume(&self.config, self.capacity, store, self.len).map_err(Error::core("KV cache"))
     }
-}
-
-fn filled<T: Clone>(len: usize, value: T, what: &str) -> Result<Vec<T>> {
-    let mut values = Vec::new();
-    grow(&mut values, len, value, what)?;
-    Ok(values)
-}
-
-/// Makes `values` at least `len` long.
-fn grow<T: Clone>(values: &mut Vec<T>, len: usize, value: T, what: &str) -> Result<()> {
-    let more = len.saturating_sub(values.len());
-    values.try_reserve_exact(more).map_err(|_| Error::Resources {
-        what: what.to_owned(),
-        needed: (len * size_of::<T>()) as u64,
-        available: 0,
-    })?;
-    values.resize(values.len().max(len), value);
-    Ok(())
 }

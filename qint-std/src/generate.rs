@@ -89,6 +89,33 @@ pub struct Request<'a> {
 /// # Errors
 /// [`Error::Argument`] for an empty prompt, an empty stop string or bad sampler settings; [`Error::Core`] if the prompt is
 /// longer than the session's room (nothing has been computed then) or the model computes nonsense.
+///
+/// ```
+/// use qint_core::llama::KvKind;
+/// use qint_std::{bundled, engine::{Engine, EngineOptions, Session}, generate::*, mapping::Loading, model::Model};
+/// use qint_std::tokenizer::Tokenizer;
+/// use std::{ops::ControlFlow, sync::atomic::AtomicBool};
+/// # fn main() -> qint_std::Result<()> {
+/// # let directory = tempfile::tempdir().expect("a temporary directory");
+/// # bundled::write_to(directory.path())?;
+/// let model = Model::open(directory.path(), Loading::Map)?;
+/// # let json = model.asset("tokenizer.json").expect("a tokenizer");
+/// let tokenizer = Tokenizer::from_files(&json, model.asset("tokenizer_config.json").as_deref())?;
+/// let mut engine = Engine::with_options(EngineOptions::default())?;
+/// let mut session = Session::new(&model.config().architecture, KvKind::F16, 128)?;
+/// let prompt = tokenizer.encode("Shall I compare thee", true)?;
+/// let options = GenerateOptions { max_tokens: Some(8), ..GenerateOptions::default() };
+/// let request = Request { session: &mut session, prompt: &prompt, options: &options };
+/// let mut print = |text: &str| {
+///     print!("{text}");
+///     ControlFlow::Continue(())
+/// };
+/// let never = AtomicBool::new(false);
+/// let generated = generate(&mut engine, model.weights(), &tokenizer, request, &mut print, &never)?;
+/// assert!(generated.ids.len() <= 8);
+/// # Ok(())
+/// # }
+/// ```
 pub fn generate(
     engine: &mut Engine,
     weights: &Weights<'_>,

@@ -23,6 +23,17 @@ use std::cmp::Ordering;
 const FIRST_SORTED: usize = 256;
 
 /// Draws tokens; see the [module](self).
+///
+/// ```
+/// use qint_std::sample::{Sampler, SamplerSettings, greedy};
+/// # fn main() -> qint_std::Result<()> {
+/// let logits = [0.5, 3.0, -1.0];
+/// let mut sampler = Sampler::new(SamplerSettings { top_k: 2, seed: 7, ..SamplerSettings::default() })?;
+/// assert!(sampler.sample(&logits, &[])? < 2);
+/// assert_eq!(greedy(&logits)?, 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Sampler {
     settings: SamplerSettings,

@@ -39,6 +39,16 @@ thread_local! {
 }
 
 /// Threads that wait for jobs. They end when the team is dropped.
+///
+/// ```
+/// use qint_core::team::{Team, for_each};
+/// use qint_std::team::ThreadTeam;
+///
+/// let team = ThreadTeam::new(2);
+/// let mut values = [1, 2, 3, 4];
+/// for_each(&team, values.iter_mut(), |value| *value *= 10);
+/// assert_eq!(values, [10, 20, 30, 40]);
+/// ```
 pub struct ThreadTeam {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,

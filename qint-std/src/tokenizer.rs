@@ -17,6 +17,17 @@ use stream::Streaming;
 const WHAT: &str = "tokenizer.json";
 
 /// A tokenizer, ready to use from several threads.
+///
+/// ```
+/// use qint_std::{bundled, tokenizer::Tokenizer};
+/// # fn main() -> qint_std::Result<()> {
+/// # let file = |name| bundled::FILES.iter().find(|file| file.0 == name).expect("a file of the model").1;
+/// let tokenizer = Tokenizer::from_files(file("tokenizer.json"), Some(file("tokenizer_config.json")))?;
+/// let ids = tokenizer.encode("Shall I compare thee", true)?;
+/// assert_eq!(tokenizer.decode(&ids, true)?, "Shall I compare thee");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
