@@ -1,61 +1,37 @@
-//! Several tokens: one activation block of a panel is decoded into a buffer, once, and multiplied with all tokens, a tile
-//! of up to eight at a time. The f32 totals wait in the output between the blocks.
-use super::{Matmul, decode::Decode, panel::Panel, stream::store_rows};
+//! Several tokens: a stretch of a panel is decoded into a [`Slab`], once, and multiplied with all tokens, a tile of up to
+//! eight at a time. The f32 totals of a tile stay in registers within a slab and wait in the output between slabs.
+use super::{
+    Matmul,
+    decode::Decode,
+    panel::Panel,
+    slab::{SLAB_COLS, Slab},
+    stream::store_rows,
+};
 use crate::{
-    activation::{ActivationBlock, SUM_COLS},
+    activation::{Activations, SUM_COLS},
     isa::{Isa, Lanes, Step},
     layout::{PANEL_ROWS, VECTOR_BYTES},
 };
 
-/// Steps of 32 columns in the longest activation block.
-const MAX_STEPS: usize = ActivationBlock::B1024.cols() / SUM_COLS;
-
-/// One panel's part of one activation block, decoded: 16 KiB of levels for the longest.
-struct Slab {
-    /// Eight quads of unsigned levels per step.
-    levels: [[[u8; VECTOR_BYTES]; 8]; MAX_STEPS],
-    sub_scales: [[u8; PANEL_ROWS]; MAX_STEPS],
-    steps: usize,
-}
-
 #[inline(always)]
 pub(super) fn matmul<I: Isa, D: Decode>(isa: I, mut job: Matmul<'_, '_>) {
     let layout = *job.matrix.layout();
-    let mut slab =
-        Slab { levels: [[[0; VECTOR_BYTES]; 8]; MAX_STEPS], sub_scales: [[0; PANEL_ROWS]; MAX_STEPS], steps: 0 };
-    for index in job.panels.clone() {
-        let parts = Panel::new(job.matrix, index).parts(&layout, job.x.block().cols());
-        let blocks = parts.len();
-        for (block, part) in parts.enumerate() {
+    let mut slab = Slab::new();
+    for panel in job.panels.clone() {
+        let mut place = Place { panel, first_step: 0 };
+        for part in Panel::new(job.matrix, panel).parts(&layout, SLAB_COLS) {
             slab.decode::<I, D>(isa, part, layout.group().cols() / SUM_COLS);
-            all_tokens::<I, D>(isa, &mut job, &slab, Place { panel: index, block, blocks });
+            all_tokens::<I, D>(isa, &mut job, &slab, place);
+            place.first_step += slab.steps();
         }
     }
 }
 
-/// Which part of the product a slab is.
+/// Where a slab comes from.
 #[derive(Clone, Copy)]
 struct Place {
     panel: usize,
-    block: usize,
-    blocks: usize,
-}
-
-impl Slab {
-    #[inline(always)]
-    fn decode<I: Isa, D: Decode>(&mut self, isa: I, part: Panel<'_>, group_steps: usize) {
-        let steps = part.codes.chunks_exact(D::VECTORS);
-        self.steps = steps.len();
-        for (step, levels) in steps.zip(&mut self.levels) {
-            for (quad, levels) in levels.iter_mut().enumerate() {
-                let codes = isa.load_bytes(&step[quad / D::FIELDS]);
-                isa.store_bytes(D::decode(isa, codes, quad % D::FIELDS), levels);
-            }
-        }
-        for (steps, sub_scales) in self.sub_scales.chunks_mut(group_steps).zip(part.sub_scales) {
-            steps.fill(*sub_scales);
-        }
-    }
+    first_step: usize,
 }
 
 #[inline(always)]
@@ -80,45 +56,61 @@ fn all_tokens<I: Isa, D: Decode>(isa: I, job: &mut Matmul<'_, '_>, slab: &Slab, 
     }
 }
 
-/// The tokens `first .. first + T`.
+/// The tokens `first .. first + T`: totals out of the output, a slab further, and back.
 #[inline(always)]
 fn tile<I: Isa, D: Decode, const T: usize>(isa: I, job: &mut Matmul<'_, '_>, slab: &Slab, place: Place, first: usize) {
-    let sums = tile_dot::<I, D, T>(isa, job, slab, place.block, first);
-    let row_scales = &job.matrix.row_scales()[place.panel * PANEL_ROWS..];
-    let rows = (place.panel - job.panels.start) * PANEL_ROWS;
-    for (token, sum) in (first..).zip(sums) {
-        let a = job.x.scales()[token * place.blocks + place.block];
-        let out = &mut job.out.token(token)[rows..];
-        let before = if place.block == 0 { isa.splat(0.0) } else { isa.load(&load_rows(out)) };
-        let mut total = isa.add(before, isa.mul(isa.to_f32(sum), isa.splat(a)));
-        if place.block + 1 == place.blocks {
-            total = isa.mul(total, isa.load(&load_rows(row_scales)));
+    let row = (place.panel - job.panels.start) * PANEL_ROWS;
+    let mut totals = [isa.splat(0.0); T];
+    if place.first_step > 0 {
+        for (t, total) in totals.iter_mut().enumerate() {
+            *total = isa.load(&load_rows(&job.out.token(first + t)[row..]));
         }
-        store_rows(isa, total, out);
+    }
+    totals = add_slab::<I, D, T>(isa, job.x, slab, place.first_step, first, totals);
+    if (place.first_step + slab.steps()) * SUM_COLS == job.x.padded_cols() {
+        let row_scales = isa.load(&load_rows(&job.matrix.row_scales()[place.panel * PANEL_ROWS..]));
+        for total in &mut totals {
+            *total = isa.mul(*total, row_scales);
+        }
+    }
+    for (t, total) in totals.into_iter().enumerate() {
+        store_rows(isa, total, &mut job.out.token(first + t)[row..]);
     }
 }
 
-/// The integer sums of `T` tokens.
+/// `totals` and, for each activation block of the slab, its integer sums times a.
 #[inline(always)]
-fn tile_dot<I: Isa, D: Decode, const T: usize>(
+fn add_slab<I: Isa, D: Decode, const T: usize>(
     isa: I,
-    job: &Matmul<'_, '_>,
+    x: &Activations<'_>,
     slab: &Slab,
-    block: usize,
+    first_step: usize,
     first: usize,
-) -> [I::I32; T] {
-    let steps = slab.steps.min(MAX_STEPS);
-    let steps_per_token = job.x.padded_cols() / SUM_COLS;
-    let (codes, _) = job.x.codes().as_chunks::<SUM_COLS>();
-    // Slices of one known length: the loop below needs no bounds check.
-    let mut x: [(&[[i8; SUM_COLS]], &[i32]); T] = [(&[], &[]); T];
-    for (token, x) in (first..).zip(&mut x) {
-        let start = token * steps_per_token + block * (job.x.block().cols() / SUM_COLS);
-        *x = (&codes[start..][..steps], &job.x.sums()[start..][..steps]);
+    mut totals: [I::F32; T],
+) -> [I::F32; T] {
+    let block_steps = x.block().cols() / SUM_COLS;
+    let blocks = slab.levels().chunks(block_steps).zip(slab.sub_scales().chunks(block_steps));
+    for (block, (levels, sub_scales)) in blocks.enumerate() {
+        let step = first_step + block * block_steps;
+        let inputs = inputs::<T>(x, first, step, levels.len());
+        let sums = dot_block::<I, D, T>(isa, levels, sub_scales, &inputs);
+        for ((total, sum), input) in totals.iter_mut().zip(sums).zip(&inputs) {
+            *total = isa.add(*total, isa.mul(isa.to_f32(sum), isa.splat(input.scale)));
+        }
     }
-    let levels = &slab.levels[..steps];
-    let sub_scales = &slab.sub_scales[..steps];
+    totals
+}
 
+/// The integer sums of one activation block.
+#[inline(always)]
+fn dot_block<I: Isa, D: Decode, const T: usize>(
+    isa: I,
+    levels: &[[[u8; VECTOR_BYTES]; 8]],
+    sub_scales: &[[u8; PANEL_ROWS]],
+    inputs: &[Input<'_>; T],
+) -> [I::I32; T] {
+    let steps = levels.len();
+    let sub_scales = &sub_scales[..steps];
     let mut sums = [isa.zero(); T];
     for step in 0..steps {
         sums = isa.dot32::<D, T>(
@@ -126,11 +118,38 @@ fn tile_dot<I: Isa, D: Decode, const T: usize>(
             #[inline(always)]
             |quad| isa.load_bytes(&levels[step][quad]),
             #[inline(always)]
-            |t| Step { codes: &x[t].0[step], sum: x[t].1[step] },
+            |t| Step { codes: &inputs[t].codes[step], sum: inputs[t].sums[step] },
             &sub_scales[step],
         );
     }
     sums
+}
+
+/// One token's activations in one block.
+#[derive(Clone, Copy)]
+struct Input<'x> {
+    codes: &'x [[i8; SUM_COLS]],
+    sums: &'x [i32],
+    scale: f32,
+}
+
+/// Slices of one known length for the tokens `first .. first + T`: the loop over the steps checks no bounds.
+#[inline(always)]
+fn inputs<'x, const T: usize>(x: &Activations<'x>, first: usize, first_step: usize, steps: usize) -> [Input<'x>; T] {
+    let (codes, _) = x.codes().as_chunks::<SUM_COLS>();
+    let block_steps = x.block().cols() / SUM_COLS;
+    let steps_per_token = x.padded_cols() / SUM_COLS;
+    let blocks_per_token = steps_per_token.div_ceil(block_steps);
+    let mut inputs = [Input { codes: &[], sums: &[], scale: 0.0 }; T];
+    for (t, input) in inputs.iter_mut().enumerate() {
+        let start = (first + t) * steps_per_token + first_step;
+        *input = Input {
+            codes: &codes[start..][..steps],
+            sums: &x.sums()[start..][..steps],
+            scale: x.scales()[(first + t) * blocks_per_token + first_step / block_steps],
+        };
+    }
+    inputs
 }
 
 /// The first 16 rows of `rows`, or all of them and zeros.
