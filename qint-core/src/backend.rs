@@ -1,6 +1,6 @@
 //! The closed choice of backends, made once when a model is loaded.
 #[cfg(target_arch = "x86_64")]
-use crate::isa::Avx2;
+use crate::isa::{Avx2, Avx512Vnni};
 use crate::isa::{Isa, Portable};
 
 /// A way to execute kernels that this CPU can do.
@@ -9,6 +9,9 @@ use crate::isa::{Isa, Portable};
 pub enum Backend {
     /// Plain Rust.
     Portable(Portable),
+    /// AVX-512 F, BW, VL and VNNI.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni(Avx512Vnni),
     /// AVX2, FMA and F16C.
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
@@ -36,9 +39,9 @@ impl Backend {
     /// ```
     pub fn available() -> impl Iterator<Item = Backend> {
         #[cfg(target_arch = "x86_64")]
-        let fast = [Avx2::detect().map(Backend::Avx2)];
+        let fast = [Avx512Vnni::detect().map(Backend::Avx512Vnni), Avx2::detect().map(Backend::Avx2)];
         #[cfg(not(target_arch = "x86_64"))]
-        let fast = [];
+        let fast: [Option<Backend>; 0] = [];
         fast.into_iter().flatten().chain([Backend::Portable(Portable)])
     }
 
@@ -47,10 +50,12 @@ impl Backend {
         Backend::available().find(|backend| backend.name() == name)
     }
 
-    /// Its name: `portable`, `avx2`, …
+    /// Its name: `portable`, `avx2` or `avx512-vnni`.
     pub const fn name(self) -> &'static str {
         match self {
             Backend::Portable(_) => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx512Vnni(_) => "avx512-vnni",
             #[cfg(target_arch = "x86_64")]
             Backend::Avx2(_) => "avx2",
         }
@@ -61,6 +66,8 @@ impl Backend {
     pub fn run<O: Operation>(self, operation: O) -> O::Output {
         match self {
             Backend::Portable(isa) => run_on(isa, operation),
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx512Vnni(isa) => run_on(isa, operation),
             #[cfg(target_arch = "x86_64")]
             Backend::Avx2(isa) => run_on(isa, operation),
         }

@@ -3,7 +3,7 @@ use qint_core::backend::Backend;
 use std::{io::Write, sync::Once};
 
 /// Every backend that any CPU could have.
-const KNOWN: [&str; 2] = ["avx2", "portable"];
+const KNOWN: [&str; 3] = ["avx512-vnni", "avx2", "portable"];
 
 /// The backends of this CPU.
 ///

@@ -7,10 +7,16 @@
 //! All operations give the same bits on every token.
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod operations;
 mod portable;
 
 #[cfg(target_arch = "x86_64")]
 pub use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub use avx512::Avx512Vnni;
 pub use portable::Portable;
 
 /// Sixteen f32.
@@ -150,4 +156,12 @@ pub trait Isa: Copy + Send + Sync {
         self.store_i32(a, &mut lanes);
         lanes.into_iter().fold(i32::MIN, i32::max)
     }
+}
+
+/// A quad of activations as one lane.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn word(quad: [i8; 4]) -> i32 {
+    let [a, b, c, d] = quad;
+    i32::from_le_bytes([a.cast_unsigned(), b.cast_unsigned(), c.cast_unsigned(), d.cast_unsigned()])
 }

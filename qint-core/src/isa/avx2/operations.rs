@@ -1,39 +1,13 @@
 //! The instructions that the AVX2 token uses, each as a safe method: holding the token is the proof that they exist.
 #![allow(unsafe_code)]
 use super::Avx2;
+use crate::isa::{operations::operations, word};
 use core::arch::x86_64::*;
 use half::{bf16, f16};
 
-macro_rules! operations {
-    ($($(#[$doc:meta])* fn $name:ident $(<const $constant:ident: usize>)? ($($argument:ident: $type:ty),*) $(-> $result:ty)? $body:block)*) => {
-        impl Avx2 {$(
-            $(#[$doc])*
-            #[inline(always)]
-            pub(super) fn $name $(<const $constant: usize>)? (self, $($argument: $type),*) $(-> $result)? {
-                #[target_feature(enable = "avx2,fma,f16c")]
-                #[inline]
-                fn body $(<const $constant: usize>)? ($($argument: $type),*) $(-> $result)? $body
-                // SAFETY: `self` proves that this CPU has AVX2, FMA and F16C: only `Avx2::detect` makes one.
-                unsafe { body $(::<$constant>)? ($($argument),*) }
-            }
-        )*}
-    };
-}
+operations! { Avx2, "avx2,fma,f16c", enter }
 
-impl Avx2 {
-    /// Calls `f` in a function that is compiled for this CPU.
-    #[inline(always)]
-    pub(super) fn enter<R>(self, f: impl FnOnce() -> R) -> R {
-        #[target_feature(enable = "avx2,fma,f16c")]
-        fn body<R>(f: impl FnOnce() -> R) -> R {
-            f()
-        }
-        // SAFETY: `self` proves that this CPU has AVX2, FMA and F16C: only `Avx2::detect` makes one.
-        unsafe { body(f) }
-    }
-}
-
-operations! {
+operations! { Avx2, "avx2,fma,f16c",
     fn load_f32(values: &[f32; 8]) -> __m256 {
         // SAFETY: the array is 32 bytes long; no alignment is needed.
         unsafe { _mm256_loadu_ps(values.as_ptr()) }
@@ -80,7 +54,7 @@ operations! {
     }
 }
 
-operations! {
+operations! { Avx2, "avx2,fma,f16c",
     fn splat_f32(value: f32) -> __m256 { _mm256_set1_ps(value) }
     fn add_f32(a: __m256, b: __m256) -> __m256 { _mm256_add_ps(a, b) }
     fn sub_f32(a: __m256, b: __m256) -> __m256 { _mm256_sub_ps(a, b) }
@@ -116,7 +90,7 @@ operations! {
     }
 }
 
-operations! {
+operations! { Avx2, "avx2,fma,f16c",
     fn splat_i32(value: i32) -> __m256i { _mm256_set1_epi32(value) }
     fn add_i32x8(a: __m256i, b: __m256i) -> __m256i { _mm256_add_epi32(a, b) }
     fn max_i32x8(a: __m256i, b: __m256i) -> __m256i { _mm256_max_epi32(a, b) }
@@ -180,7 +154,6 @@ impl Avx2 {
     #[inline(always)]
     pub(super) fn splat_quad(self, x: &[i8; 32], quad: usize) -> __m256i {
         let (quads, _) = x.as_chunks::<4>();
-        let [a, b, c, d] = quads[quad];
-        self.splat_i32(i32::from_ne_bytes([a as u8, b as u8, c as u8, d as u8]))
+        self.splat_i32(word(quads[quad]))
     }
 }
