@@ -33,6 +33,17 @@ pub fn transform(backend: Backend, x: &mut [f32]) {
 ///
 /// # Panics
 /// If `x` is not a multiple of 32 long.
+///
+/// # Example
+/// ```
+/// use qint_core::{backend::Backend, hadamard};
+/// let mut x = [0.0; 96];
+/// x[3] = 8.0;
+/// hadamard::transform(Backend::detect(), &mut x);
+/// assert!(x[..64].iter().all(|x| x.abs() == 8.0)); // an outlier becomes a spread
+/// hadamard::inverse(Backend::detect(), &mut x);
+/// assert_eq!(x[3], 8.0);
+/// ```
 pub fn inverse(backend: Backend, x: &mut [f32]) {
     backend.run(Blocks { x, scale: true });
 }

@@ -31,6 +31,20 @@ pub fn pack_row(layout: &Layout, row: usize, codes: &[u8], sub_scales: &[i8], pa
 ///
 /// # Errors
 /// As [`pack_row`].
+///
+/// # Example
+/// ```
+/// use qint_core::{codec::{Codec, Group}, layout::Layout, pack};
+/// # fn main() -> Result<(), qint_core::Error> {
+/// let layout = Layout::new(20, 32, Codec::Q2, Group::G32)?;
+/// let mut panels = vec![0; layout.panels_bytes()];
+/// pack::pack_row(&layout, 17, &[2; 32], &[-5], &mut panels)?;
+/// let (mut codes, mut sub_scales) = ([0; 32], [0; 1]);
+/// pack::unpack_row(&layout, 17, &panels, &mut codes, &mut sub_scales)?;
+/// assert_eq!((codes, sub_scales), ([2; 32], [-5]));
+/// # Ok(())
+/// # }
+/// ```
 pub fn unpack_row(
     layout: &Layout,
     row: usize,

@@ -39,6 +39,34 @@ use decode::{Decode, Q1, Q2, Q2Linear, Q4, Q4Linear, Q8};
 ///
 /// # Panics
 /// If the shapes disagree: `x` has the matrix's padded columns, `out` has the tokens of `x` and the rows of `panels`.
+///
+/// # Example
+/// ```
+/// use qint_core::{activation::*, backend::Backend, codec::*, kernel, layout::Layout, matrix::QMatrix, pack, team::RowsMut};
+/// # fn main() -> Result<(), qint_core::Error> {
+/// // One row, 32 columns, every weight 0.5 · 3 · (10 − 8) = 3.
+/// #[repr(align(64))]
+/// struct Panels([u8; 320]);
+/// let mut panels = Panels([0; 320]);
+/// let layout = Layout::new(1, 32, Codec::Q4Linear, Group::G32)?;
+/// pack::pack_row(&layout, 0, &[10; 32], &[3], &mut panels.0)?;
+/// let mut row_scales = [0.0; 16];
+/// row_scales[0] = 0.5;
+/// let matrix = QMatrix::new(layout, &panels.0, &row_scales)?;
+///
+/// // One token: 127 in every column.
+/// let backend = Backend::detect();
+/// let format = ActivationFormat { transform: Transform::None, block: ActivationBlock::B256 };
+/// let (mut codes, mut scales, mut sums) = ([0; 32], [0.0; 1], [0; 1]);
+/// quantize(backend, &mut [127.0; 32], format, &mut codes, &mut scales, &mut sums)?;
+/// let x = Activations::new(1, 32, format.block, &codes, &scales, &sums)?;
+///
+/// let mut y = [0.0; 1];
+/// kernel::matmul(backend, &matrix, &x, 0..1, &mut RowsMut::whole(&mut y, 1));
+/// assert_eq!(y, [32.0 * 3.0 * 127.0]);
+/// # Ok(())
+/// # }
+/// ```
 pub fn matmul(
     backend: Backend,
     matrix: &QMatrix<'_>,
