@@ -14,14 +14,16 @@ use qint_std::{
     eval::EvalOptions,
     team::physical_cores,
 };
+use serde_json::{Value, json};
 use std::{
     num::{NonZeroU16, NonZeroUsize},
     path::{Path, PathBuf},
+    str::FromStr,
 };
 
 /// Quantize a Llama-family model once and run the same packed weights, bit for bit the same integers, on every CPU.
 #[derive(Debug, Parser)]
-#[command(name = "qint", version, after_help = EXIT_CODES, subcommand_required = true)]
+#[command(name = "qint", version, after_help = EXIT_CODES, subcommand_required = true, args_override_self = true)]
 #[command(arg_required_else_help = false, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     /// Say nothing on stderr except errors
@@ -112,6 +114,11 @@ impl BackendArguments {
         Ok(engine)
     }
 
+    /// What a document says about execution.
+    pub(crate) fn used(&self) -> Result<Value> {
+        Ok(json!({"backend": self.backend()?.name(), "threads": self.threads()}))
+    }
+
     /// The number of threads.
     pub(crate) fn threads(&self) -> usize {
         self.threads.map_or_else(physical_cores, |threads| usize::from(threads.get()))
@@ -123,19 +130,19 @@ impl BackendArguments {
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct SampleArguments {
     /// Temperature; 0 always takes the likeliest token
-    #[arg(long, value_name = "T", default_value = "0.8", value_parser = non_negative)]
+    #[arg(long, value_name = "T", default_value = "0.8", value_parser = non_negative::<f32>)]
     pub(crate) temp: f32,
     /// Keep the K likeliest tokens; 0 keeps all
     #[arg(long, value_name = "K", default_value = "40")]
     pub(crate) top_k: usize,
     /// Keep the likeliest tokens that together reach probability P; 1 keeps all
-    #[arg(long, value_name = "P", default_value = "0.95", value_parser = fraction)]
+    #[arg(long, value_name = "P", default_value = "0.95", value_parser = fraction::<f32>)]
     pub(crate) top_p: f32,
     /// Drop tokens less likely than P times the likeliest; 0 drops none
-    #[arg(long, value_name = "P", default_value = "0.05", value_parser = fraction)]
+    #[arg(long, value_name = "P", default_value = "0.05", value_parser = fraction::<f32>)]
     pub(crate) min_p: f32,
     /// Divide the logits of recent tokens by R (multiply, where negative); 1 changes nothing
-    #[arg(long, value_name = "R", default_value = "1.0", value_parser = positive)]
+    #[arg(long, value_name = "R", default_value = "1.0", value_parser = positive::<f32>)]
     pub(crate) repeat_penalty: f32,
     /// How many tokens are recent
     #[arg(long, value_name = "N", default_value = "64")]
@@ -248,20 +255,26 @@ impl ForceArgument {
     }
 }
 
-fn number(text: &str) -> std::result::Result<f32, String> {
-    text.parse::<f32>().ok().filter(|x| x.is_finite()).ok_or_else(|| "a finite number is needed".to_string())
+/// A number that a command line may give: f32 or f64.
+pub(crate) trait Number: FromStr + Copy + Into<f64> {}
+impl<T: FromStr + Copy + Into<f64>> Number for T {}
+
+fn number<T: Number>(text: &str) -> std::result::Result<T, String> {
+    let finite = |number: &T| (*number).into().is_finite();
+    text.parse::<T>().ok().filter(finite).ok_or_else(|| "a finite number is needed".to_string())
 }
 
-pub(crate) fn non_negative(text: &str) -> std::result::Result<f32, String> {
-    number(text).and_then(|x| if x >= 0.0 { Ok(x) } else { Err("it is 0 or more".to_string()) })
+pub(crate) fn non_negative<T: Number>(text: &str) -> std::result::Result<T, String> {
+    number(text).and_then(|x: T| if x.into() >= 0.0 { Ok(x) } else { Err("it is 0 or more".to_string()) })
 }
 
-pub(crate) fn positive(text: &str) -> std::result::Result<f32, String> {
-    number(text).and_then(|x| if x > 0.0 { Ok(x) } else { Err("it is more than 0".to_string()) })
+pub(crate) fn positive<T: Number>(text: &str) -> std::result::Result<T, String> {
+    number(text).and_then(|x: T| if x.into() > 0.0 { Ok(x) } else { Err("it is more than 0".to_string()) })
 }
 
-pub(crate) fn fraction(text: &str) -> std::result::Result<f32, String> {
-    number(text).and_then(|x| if (0.0..=1.0).contains(&x) { Ok(x) } else { Err("it is from 0 to 1".to_string()) })
+pub(crate) fn fraction<T: Number>(text: &str) -> std::result::Result<T, String> {
+    let inside = |x: T| (0.0..=1.0).contains(&x.into());
+    number(text).and_then(|x: T| if inside(x) { Ok(x) } else { Err("it is from 0 to 1".to_string()) })
 }
 
 fn count_or_all(text: &str) -> std::result::Result<Amount, String> {
@@ -294,12 +307,12 @@ mod tests {
     #[test]
     fn sampling_values_are_judged() {
         for text in ["NaN", "-1", "inf", "", "x"] {
-            assert!(non_negative(text).is_err(), "{text}");
+            assert!(non_negative::<f32>(text).is_err(), "{text}");
         }
-        assert_eq!(non_negative("0.5"), Ok(0.5));
-        assert!(positive("0").is_err());
-        assert!(fraction("1.01").is_err());
-        assert_eq!(fraction("1"), Ok(1.0));
+        assert_eq!(non_negative("0.5"), Ok(0.5f32));
+        assert!(positive::<f32>("0").is_err());
+        assert!(fraction::<f32>("1.01").is_err());
+        assert_eq!(fraction("1"), Ok(1.0f64));
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! What a JSON document says about the machine, and what `doctor` prints.
+use qint_core::backend::Backend;
+use qint_std::team::physical_cores;
 use serde_json::{Map, Value, json};
 use std::{fs, path::Path, thread};
 
-/// The `environment` of a document: version and machine, then what the command used (backend, threads).
+/// The `environment` of a document: version, machine, and the backend and threads of the command: `used` where it was asked
+/// for others than the usual ones.
 pub(crate) fn document(used: Value) -> Value {
     let mut fields = Map::new();
     let known = json!({
@@ -11,6 +14,8 @@ pub(crate) fn document(used: Value) -> Value {
         "arch": std::env::consts::ARCH,
         "cpu": cpu_name(),
         "cpus": cpus(),
+        "backend": Backend::detect().name(),
+        "threads": physical_cores(),
     });
     for object in [known, used] {
         if let Value::Object(object) = object {

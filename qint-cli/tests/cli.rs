@@ -2,9 +2,13 @@
 mod cli {
     pub(crate) mod command;
     mod convert;
+    mod figures;
     mod inputs;
     pub(crate) mod models;
+    #[cfg(unix)]
+    mod signals;
     mod streams;
+    mod writing;
 }
 
 /// Help texts and short runs, pinned word for word. `TRYCMD=overwrite cargo test -p qint-cli` rewrites them.

@@ -67,7 +67,7 @@ impl Report {
         let cpu = environment::cpu_name().unwrap_or_else(|| "name unknown".to_string());
         let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
         output.line(&format!("qint      {} on {os} {arch}", env!("CARGO_PKG_VERSION")))?;
-        output.line(&format!("CPU       {cpu}"))?;
+        output.line(&format!("CPU       {cpu}, {} that this process may use", environment::cpus()))?;
         output.line(&format!("backends  {}", self.available.join(", ")))?;
         output.line(&format!("backend   {} ({})", self.chosen.name(), self.why))?;
         output.line(&format!("threads   {} ({})", self.threads, self.threads_why))?;

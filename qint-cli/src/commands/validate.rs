@@ -55,21 +55,21 @@ pub(crate) struct Arguments {
 #[command(next_help_heading = "Limits")]
 struct LimitArguments {
     /// The largest relative RMS error of a tensor's weights [default: by codec]
-    #[arg(long, value_name = "X", requires = "against", value_parser = non_negative)]
-    max_weight_error: Option<f32>,
+    #[arg(long, value_name = "X", requires = "against", value_parser = non_negative::<f64>)]
+    max_weight_error: Option<f64>,
     /// The largest mean KL divergence, in nats a token
-    #[arg(long, value_name = "X", requires = "text", value_parser = non_negative)]
-    max_kld: Option<f32>,
+    #[arg(long, value_name = "X", requires = "text", value_parser = non_negative::<f64>)]
+    max_kld: Option<f64>,
     /// The smallest share of tokens whose likeliest successor is the same, 0 to 1
-    #[arg(long, value_name = "X", requires = "text", value_parser = fraction)]
-    min_top1: Option<f32>,
+    #[arg(long, value_name = "X", requires = "text", value_parser = fraction::<f64>)]
+    min_top1: Option<f64>,
 }
 
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<()> {
     let path = arguments.model.path();
     let report = Report::new(arguments, path, output)?;
     if output.is_json() {
-        output.document("validate", json!({}), report.document(arguments))?;
+        output.document("validate", arguments.engine.execution.used()?, report.document(arguments))?;
     } else {
         report.lines(output)?;
     }
@@ -117,10 +117,10 @@ impl Report {
             .collect();
         let Some((_, Divergence { kld_mean, top1, .. })) = self.outputs else { return failures };
         // Written so that NaN is a failure.
-        if let Some(limit) = limits.max_kld.filter(|&limit| !(kld_mean <= f64::from(limit))) {
+        if let Some(limit) = limits.max_kld.filter(|&limit| !(kld_mean <= limit)) {
             failures.push(format!("KL divergence {kld_mean:.5} is above {limit}"));
         }
-        if let Some(limit) = limits.min_top1.filter(|&limit| !(top1 >= f64::from(limit))) {
+        if let Some(limit) = limits.min_top1.filter(|&limit| !(top1 >= limit)) {
             failures.push(format!("top-1 agreement {top1:.4} is below {limit}"));
         }
         failures
@@ -184,7 +184,7 @@ fn weights(
     let tell = |done, total| progress.tell(done as u64, total as u64, "");
     let mut reports = compare_weights(container, &*source, DEFAULT_WEIGHT_FACTOR, &tell, interrupt.flag())?;
     if let Some(limit) = limits.max_weight_error {
-        reports.iter_mut().for_each(|report| report.limit = f64::from(limit));
+        reports.iter_mut().for_each(|report| report.limit = limit);
     }
     Ok(reports)
 }

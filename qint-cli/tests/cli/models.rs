@@ -37,6 +37,16 @@ pub(crate) fn copy_with_template(name: &str, template: &str) -> PathBuf {
     directory
 }
 
+/// A container with a chat template and room for a hundred thousand tokens: it writes until it is stopped.
+pub(crate) fn endless(name: &str) -> PathBuf {
+    let directory = copy_with_template(name, TEMPLATE);
+    let path = directory.join("config.json");
+    let config = fs::read_to_string(&path).expect("the configuration");
+    fs::write(path, config.replace("\"max_position_embeddings\": 512", "\"max_position_embeddings\": 100000"))
+        .expect("the configuration");
+    convert(&directory, &format!("{name}-container"))
+}
+
 /// An empty directory that later runs replace.
 pub(crate) fn scratch(name: &str) -> PathBuf {
     let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("qint-cli-{name}"));
