@@ -2,5 +2,6 @@
 //!
 //! Nothing here knows how a kernel works; it only builds inputs through the public interface.
 pub mod backends;
+pub mod models;
 pub mod products;
 pub mod vectors;
