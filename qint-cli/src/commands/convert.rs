@@ -48,12 +48,12 @@ pub(crate) struct Arguments {
     /// Codec of the matrices whose name matches PATTERN (`*` any characters, `?` one); may be repeated
     #[arg(long = "rule", value_name = "PATTERN=CODEC[:gN]")]
     rules: Vec<Rule>,
-    /// Transform before rounding: none or hadamard
-    #[arg(long, value_name = "TRANSFORM", default_value = "hadamard", value_parser = transform)]
-    transform: Transform,
-    /// Columns that share an activation scale: 256, 512 or 1024
-    #[arg(long, value_name = "N", default_value = "256", value_parser = activation_block)]
-    activation_block: ActivationBlock,
+    /// Transform before rounding, for all inputs: none or hadamard [default: hadamard, but none for the MLP of q4]
+    #[arg(long, value_name = "TRANSFORM", value_parser = transform)]
+    transform: Option<Transform>,
+    /// Columns that share an activation scale, for all inputs: 256, 512 or 1024 [default: 256]
+    #[arg(long, value_name = "N", value_parser = activation_block)]
+    activation_block: Option<ActivationBlock>,
     /// Input format of the matrices that match PATTERN, such as none:b512; may be repeated
     #[arg(long = "activation-rule", value_name = "PATTERN=FORMAT")]
     activation_rules: Vec<ActivationRule>,
@@ -107,8 +107,14 @@ impl Arguments {
     fn recipe(&self) -> Recipe {
         let mut recipe = Recipe::new(Scheme { group: self.group.unwrap_or(self.codec.group), ..self.codec });
         recipe.rules = self.rules.clone();
-        recipe.activation = ActivationFormat { transform: self.transform, block: self.activation_block };
-        recipe.activation_rules = self.activation_rules.clone();
+        if self.transform.is_some() || self.activation_block.is_some() {
+            let default = ActivationFormat::DEFAULT;
+            recipe = recipe.with_activation(ActivationFormat {
+                transform: self.transform.unwrap_or(default.transform),
+                block: self.activation_block.unwrap_or(default.block),
+            });
+        }
+        recipe.activation_rules.extend(self.activation_rules.iter().cloned());
         recipe
     }
 }

@@ -74,7 +74,7 @@ pub fn divergence(
     let (mut session, mut session_reference) = (new_session(model, text)?, new_session(reference, text)?);
     for (done, window) in text.windows().enumerate() {
         observer.report(done, text)?;
-        start_window(engine, reference, &mut session_reference, text, window)?;
+        let _scored_later = start_window(engine, reference, &mut session_reference, text, window)?;
         for (tokens, next) in start_window(engine, model, &mut session, text, window)? {
             let expected = feed(engine, reference, &mut session_reference, tokens, Logits::All)?;
             let logits = feed(engine, model, &mut session, tokens, Logits::All)?;

@@ -47,15 +47,22 @@ pub struct Assignment {
 }
 
 impl Recipe {
-    /// `scheme` for all linear layers, q8 for embedding and head, Hadamard transform, activation blocks of 256.
+    /// `scheme` for all linear layers, q8 for embedding and head, activation blocks of 256, the Hadamard transform for all
+    /// inputs; but for those of a q4 MLP, whose weights lose less as they are (docs/decisions/0003-transform-of-q4.md).
     pub fn new(scheme: Scheme) -> Recipe {
+        let plain_mlp = (scheme.codec == Codec::Q4).then(|| "*.mlp.*=none:b256".parse().ok()).flatten();
         Recipe {
             default: scheme,
             embedding_and_head: Scheme::of(Codec::Q8),
             rules: Vec::new(),
             activation: ActivationFormat::DEFAULT,
-            activation_rules: Vec::new(),
+            activation_rules: plain_mlp.into_iter().collect(),
         }
+    }
+
+    /// `activation` for all inputs, instead of what [`Recipe::new`] chose.
+    pub fn with_activation(self, activation: ActivationFormat) -> Recipe {
+        Recipe { activation, activation_rules: Vec::new(), ..self }
     }
 
     /// What every matrix of a model gets, in the model's order.

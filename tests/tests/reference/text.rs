@@ -14,7 +14,8 @@ use qint_tests::models;
 use std::{ops::ControlFlow, sync::atomic::AtomicBool};
 
 fn tokenizer(model: &Model) -> Tokenizer {
-    Tokenizer::from_bytes(&model.asset("tokenizer.json").expect("a tokenizer")).expect("it parses")
+    let json = model.asset("tokenizer.json").expect("a tokenizer");
+    Tokenizer::from_files(&json, model.asset("tokenizer_config.json").as_deref()).expect("it parses")
 }
 
 fn greedy(model: &Model, prompt: &[u32], count: usize) -> String {
