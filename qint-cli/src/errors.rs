@@ -180,8 +180,3 @@ impl From<qint_std::Error> for Failure {
 
 /// The result of a command and of its parts.
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
-
-/// A command whose library part is not there yet.
-pub(crate) fn not_built(command: &str) -> Failure {
-    Failure::Library(qint_std::Error::unsupported(format!("`qint {command}` in this build"), ""))
-}

@@ -12,9 +12,7 @@ use qint_core::{
     backend::Backend,
     codec::{Codec, Group},
     dequantize, hadamard,
-    layout::Layout,
     matrix::{Matrix, QMatrix},
-    pack,
 };
 use rayon::prelude::*;
 use serde::Serialize;
@@ -95,8 +93,9 @@ pub fn compare_weights(
 
 /// Codes and sub-scales that decode exactly but that no writer produces: q8 code 0 and sub-scale −128.
 pub fn reserved_codes(container: &Container) -> u64 {
-    let matrices = &container.manifest().matrices;
-    matrices.iter().map(|info| quantized(container, info).map_or(0, |matrix| reserved_in(&matrix, info))).sum()
+    let matrices = container.manifest().matrices.par_iter();
+    let found = matrices.filter_map(|info| container.reserved(&info.name));
+    found.map(|reserved| reserved.codes + reserved.sub_scales).sum()
 }
 
 fn matrix_error(container: &Container, info: &MatrixInfo, source: &dyn Source) -> Result<f64> {
@@ -154,22 +153,4 @@ impl Buffers {
         let pairs = self.stored.iter().zip(&self.original).map(|(a, b)| (f64::from(*a), f64::from(*b)));
         Ok(pairs.fold((0.0, 0.0), |sums, (a, b)| (sums.0 + square(a - b), sums.1 + square(b))))
     }
-}
-
-fn reserved_in(matrix: &QMatrix<'_>, info: &MatrixInfo) -> u64 {
-    let layout: &Layout = matrix.layout();
-    let cols = match info.activation.transform {
-        Transform::None => layout.cols(),
-        Transform::Hadamard => layout.padded_cols(),
-    };
-    let count = |row: usize| {
-        let mut codes = vec![0; layout.padded_cols()];
-        let mut sub_scales = vec![0; layout.groups()];
-        if pack::unpack_row(layout, row, matrix.panels(), &mut codes, &mut sub_scales).is_err() {
-            return 0;
-        }
-        let zeros = codes[..cols].iter().filter(|code| layout.codec() == Codec::Q8 && **code == 0).count();
-        (zeros + sub_scales.iter().filter(|scale| **scale == i8::MIN).count()) as u64
-    };
-    (0..layout.rows()).into_par_iter().map(count).sum()
 }

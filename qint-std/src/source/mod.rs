@@ -10,6 +10,7 @@
 //!
 //! Opening checks everything but the weights' values: configuration, names, shapes, positions in the file, tokenizer.
 mod checkpoint;
+mod dequantized;
 mod files;
 mod floats;
 mod gguf;
@@ -18,6 +19,7 @@ mod shards;
 mod template;
 
 use crate::{Error, Result, config::ModelConfig, mapping::Loading, npz};
+pub use dequantized::Dequantized;
 pub(crate) use files::{Assets, is_file, is_pickle, open_bounded, parse_json, read_json, read_json_if_there};
 pub(crate) use floats::Floats;
 pub(crate) use pairing::{Found, FoundTensors, pair};

@@ -46,7 +46,7 @@ fn the_dense_path_has_the_perplexity_of_the_original() {
 
 /// llama.cpp's Q8_0 has 0.0036 on this text.
 #[test]
-fn long_q8_loses_next_to_nothing() {
+fn q8_loses_next_to_nothing() {
     let windows = if models::long() { 30 } else { 2 };
     let Some(found) = divergence("q8 divergence", Codec::Q8, windows) else { return };
     assert!(found.kld_mean <= 0.0025 && found.top1 >= 0.97, "{found:?}");
@@ -54,7 +54,7 @@ fn long_q8_loses_next_to_nothing() {
 
 /// llama.cpp's IQ4_NL has 0.170 and Q4_0 has 0.275 on this text, without an importance matrix.
 #[test]
-fn long_q4_stays_close() {
+fn q4_stays_close() {
     let windows = if models::long() { 30 } else { 2 };
     let Some(found) = divergence("q4 divergence", Codec::Q4, windows) else { return };
     assert!(found.kld_mean <= 0.20, "{found:?}");
