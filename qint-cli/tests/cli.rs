@@ -1,4 +1,5 @@
 //! How the `qint` command behaves: streams, exit codes, signals, and what it says.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "this is test code, helpers included")]
 mod cli {
     pub(crate) mod command;
     mod convert;

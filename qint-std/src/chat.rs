@@ -3,7 +3,7 @@
 //! | transformers | here |
 //! |---|---|
 //! | `trim_blocks`, `lstrip_blocks`, no HTML escaping, loop controls | the same |
-//! | `raise_exception`, `strftime_now`, `tojson` | [`functions`] |
+//! | `raise_exception`, `strftime_now`, `tojson` | `functions` |
 //! | methods of Python's strings, lists and dicts | minijinja-contrib's `pycompat` |
 //! | `{% generation %}` blocks | render as their content |
 //! | `tools`, `documents` | none, unless given to [`ChatTemplate::render_variables`] |

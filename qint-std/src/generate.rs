@@ -6,8 +6,8 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`writer`] | one sequence: drawing, decoding, deciding when to end |
-//! | [`stop`] | stop strings that span tokens |
+//! | `writer` | one sequence: drawing, decoding, deciding when to end |
+//! | `stop` | stop strings that span tokens |
 mod stop;
 mod writer;
 

@@ -1,7 +1,7 @@
 //! A persistent group of threads that start a job within a fraction of a microsecond.
 //!
 //! A token of a small model consists of a hundred short jobs, so members wait for the next one by spinning. They spin for
-//! some microseconds only, then yield, then sleep ([`gate`]): a team larger than its cores, or one whose cores are taken
+//! some microseconds only, then yield, then sleep (`gate`): a team larger than its cores, or one whose cores are taken
 //! by somebody else, is slower but never stuck.
 //!
 //! 1. `run` publishes the job and moves the `start` gate; every member runs it and moves the `done` gate.

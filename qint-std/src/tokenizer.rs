@@ -1,6 +1,6 @@
 //! Text to token ids and back, over a `tokenizer.json` that nobody has to trust.
 //!
-//! The work is done by the `tokenizers` crate. Around it stand limits ([`check`]), a net for its panics, and
+//! The work is done by the `tokenizers` crate. Around it stand limits (`check`), a net for its panics, and
 //! [`TextStream`], which decodes while tokens arrive. Truncation and padding that a file asks for are switched off: a
 //! prompt is never cut silently.
 mod check;

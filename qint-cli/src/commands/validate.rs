@@ -116,11 +116,10 @@ impl Report {
             .map(|report| format!("{}: weight error {:.4} is above {:.4}", report.name, report.error, report.limit))
             .collect();
         let Some((_, Divergence { kld_mean, top1, .. })) = self.outputs else { return failures };
-        // Written so that NaN is a failure.
-        if let Some(limit) = limits.max_kld.filter(|&limit| !(kld_mean <= limit)) {
+        if let Some(limit) = limits.max_kld.filter(|&limit| kld_mean > limit || kld_mean.is_nan()) {
             failures.push(format!("KL divergence {kld_mean:.5} is above {limit}"));
         }
-        if let Some(limit) = limits.min_top1.filter(|&limit| !(top1 >= limit)) {
+        if let Some(limit) = limits.min_top1.filter(|&limit| top1 < limit || top1.is_nan()) {
             failures.push(format!("top-1 agreement {top1:.4} is below {limit}"));
         }
         failures

@@ -10,8 +10,8 @@
 //!     y = total · row_scale
 //! ```
 //!
-//! One token: [`stream`] decodes in registers, once, at the speed of memory. Several tokens: [`tile`] decodes a stretch of a
-//! panel once and multiplies it with all tokens, a few at a time. [`decode`] has the one decoder of each codec; what
+//! One token: `stream` decodes in registers, once, at the speed of memory. Several tokens: `tile` decodes a stretch of a
+//! panel once and multiplies it with all tokens, a few at a time. `decode` has the one decoder of each codec; what
 //! differs between CPUs is behind [`Isa`]. Both orders give the same bits: integers don't care, and each row has one f32
 //! chain.
 mod decode;
