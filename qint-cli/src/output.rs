@@ -28,7 +28,7 @@ impl Output {
 
     /// Whether somebody watches stderr, so that a line may be rewritten in place.
     pub(crate) fn may_animate(&self) -> bool {
-        !self.quiet && io::stderr().is_terminal()
+        !self.quiet && io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
     }
 
     /// Payload, buffered.

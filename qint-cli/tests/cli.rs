@@ -3,6 +3,7 @@
 mod cli {
     pub(crate) mod command;
     mod convert;
+    mod export;
     mod figures;
     mod inputs;
     pub(crate) mod models;

@@ -47,6 +47,14 @@ fn broken_files_are_malformed() {
 }
 
 #[test]
+fn a_safetensors_file_of_another_kind_says_what_to_name() {
+    let weights = bundled().join("model.safetensors");
+    on("inspect", &weights).refused(6, "name the directory");
+    on("run -p x -m", &weights).refused(6, "name the directory");
+    on("convert -o /tmp/never", &container()).refused(6, "not converted again");
+}
+
+#[test]
 fn a_changed_weight_is_found_by_verify_only() {
     let directory = scratch("changed");
     let mut bytes = fs::read(container()).expect("the container");

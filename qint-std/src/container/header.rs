@@ -17,6 +17,8 @@ pub(super) const TENSOR_ALIGN: usize = 64;
 pub(super) const PAD_PREFIX: &str = "__pad.";
 /// `format` in the metadata.
 pub(super) const FORMAT: &str = "qint";
+/// The key of the manifest in the metadata.
+const MANIFEST: &str = "qint.manifest";
 /// `qint.version` in the metadata. Another number is another format.
 pub(super) const VERSION: &str = "1";
 
@@ -104,14 +106,27 @@ impl Header {
     }
 }
 
+/// Somebody else's safetensors file, most likely a checkpoint's weights.
+fn foreign(what: &str) -> Error {
+    let way_out = "convert it first, or name the directory with its config.json";
+    Error::unsupported(format!("{what} (safetensors without qint's metadata)"), way_out)
+}
+
+/// Whether `key` stands anywhere in `json`: a container of ours, however broken, and not somebody else's file.
+fn mentions(json: &[u8], key: &str) -> bool {
+    json.windows(key.len()).any(|window| window == key.as_bytes())
+}
+
 fn parse_json<'a>(json: &'a [u8], what: &str) -> Result<Raw<'a>> {
     if json.first() != Some(&b'{') {
         return Err(Error::malformed(what, "this is no safetensors header"));
     }
-    let raw: Raw<'_> = serde_json::from_slice(json).map_err(|error| Error::malformed(what, error))?;
+    let raw: Raw<'_> = serde_json::from_slice(json).map_err(|error| match mentions(json, MANIFEST) {
+        true => Error::malformed(what, error),
+        false => foreign(what),
+    })?;
     if raw.metadata.format != FORMAT {
-        let way_out = "convert it first, or name the directory with its config.json";
-        return Err(Error::unsupported(format!("{what} (safetensors without qint's metadata)"), way_out));
+        return Err(foreign(what));
     }
     if raw.metadata.version != VERSION {
         let version = limits::shown(&raw.metadata.version);

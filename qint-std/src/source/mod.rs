@@ -126,6 +126,10 @@ fn open_file(path: &Path, loading: Loading) -> Result<Box<dyn Source>> {
     if magic == b"GGUF" {
         return Ok(Box::new(gguf::Gguf::open(path, loading)?));
     }
+    if path.extension().is_some_and(|extension| extension == "safetensors") {
+        let way_out = "name the directory that holds it and config.json; a container is not converted again";
+        return Err(Error::unsupported(format!("{} as a source", path.display()), way_out));
+    }
     Err(Error::malformed(path.display().to_string(), "this is neither a GGUF file nor a model directory"))
 }
 
