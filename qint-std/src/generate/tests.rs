@@ -3,7 +3,7 @@ use crate::{
     bundled, chat::ChatTemplate, chat::Message, engine::EngineOptions, error::Class, mapping::Loading, model::Model,
 };
 use qint_core::llama::KvKind;
-use std::path::Path;
+use std::{io::Write, path::Path};
 
 struct Loaded {
     model: Model,
@@ -216,7 +216,8 @@ fn no_tokens_are_no_text() {
 fn named_by(variable: &str) -> Option<Loaded> {
     let directory = std::env::var_os(variable);
     if directory.is_none() {
-        println!("SKIP: {variable} does not name a checkpoint's directory");
+        // Not println: the test harness would swallow it.
+        let _ = writeln!(std::io::stderr(), "SKIP: {variable} does not name a checkpoint's directory");
     }
     directory.map(|directory| open(directory.as_ref()))
 }

@@ -134,7 +134,7 @@ impl Source for Npz {
                 position += count as u64;
             }
         }
-        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(crate::container::hex(&hash.finalize()))
     }
 }
 

@@ -1,6 +1,6 @@
 //! A Hugging Face checkpoint directory: `config.json`, `model.safetensors` or its shards, and the tokenizer's files.
 use super::{
-    Assets, Floats, Source, SourceTensor, check_finite, check_request, files, hash_parts, is_file, pair, read_json,
+    Assets, Floats, Source, SourceTensor, check_finite, check_request, files, is_file, pair, read_json,
     shards::{self, Region},
     template,
 };
@@ -85,10 +85,6 @@ impl Source for Checkpoint {
 
     fn ignored(&self) -> &[String] {
         &self.ignored
-    }
-
-    fn hash(&self) -> Result<String> {
-        Ok(hash_parts((0..self.places.len()).map(|index| self.bytes(index))))
     }
 }
 

@@ -7,7 +7,6 @@ use qint_core::{
     dequantize, hadamard,
     matrix::{DenseValues, Matrix},
 };
-use sha2::{Digest, Sha256};
 use std::{borrow::Cow, ops::Range};
 
 /// The weights that a container stands for, as f32.
@@ -78,18 +77,6 @@ impl Source for Dequantized {
 
     fn ignored(&self) -> &[String] {
         &[]
-    }
-
-    fn hash(&self) -> Result<String> {
-        let mut hash = Sha256::new();
-        for (index, tensor) in self.tensors.iter().enumerate() {
-            let mut row_values = vec![0.0; tensor.expected.cols];
-            for row in 0..tensor.expected.rows {
-                self.read_rows(index, row..row + 1, &mut row_values)?;
-                row_values.iter().for_each(|value| hash.update(value.to_le_bytes()));
-            }
-        }
-        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 }
 

@@ -18,7 +18,13 @@ mod pairing;
 mod shards;
 mod template;
 
-use crate::{Error, Result, config::ModelConfig, mapping::Loading, npz};
+use crate::{
+    Error, Result,
+    config::{ExpectedTensor, ModelConfig},
+    container::hex,
+    mapping::Loading,
+    npz,
+};
 pub use dequantized::Dequantized;
 pub(crate) use files::{Assets, is_file, is_pickle, open_bounded, parse_json, read_json, read_json_if_there};
 pub(crate) use floats::Floats;
@@ -52,19 +58,28 @@ pub trait Source: Send + Sync {
     fn asset(&self, name: &str) -> Option<Cow<'_, [u8]>>;
     /// Names of tensors in the files that the model does not use: a second copy of a tied head, leftovers of training.
     fn ignored(&self) -> &[String];
-    /// SHA-256 over all weight bytes as they are stored, in the order of [`Source::tensors`], hexadecimal. Reads
-    /// everything once.
+    /// SHA-256 over all weight bytes as they are stored ([`Source::stored`]; else as little-endian f32), in the order of
+    /// [`Source::tensors`], hexadecimal. Reads everything once.
     ///
     /// # Errors
     /// I/O errors.
-    fn hash(&self) -> Result<String>;
+    fn hash(&self) -> Result<String> {
+        let mut hash = Sha256::new();
+        for (index, tensor) in self.tensors().iter().enumerate() {
+            match self.stored(index) {
+                Some(stored) => hash.update(stored),
+                None => hash_rows(self, index, &tensor.expected, &mut hash)?,
+            }
+        }
+        Ok(hex(&hash.finalize()))
+    }
 }
 
 /// One tensor of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceTensor {
     /// Name, role and shape.
-    pub expected: crate::config::ExpectedTensor,
+    pub expected: ExpectedTensor,
     /// How it is stored: `f32`, `f16`, `bf16`, `q4_1`, …
     pub stored: &'static str,
     /// Bytes it takes there.
@@ -161,9 +176,12 @@ pub(crate) fn check_finite(tensor: &SourceTensor, first: usize, out: &[f32]) -> 
     }
 }
 
-/// SHA-256 over the concatenation of `parts`, hexadecimal.
-pub(crate) fn hash_parts<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {
-    let mut hash = Sha256::new();
-    parts.for_each(|part| hash.update(part));
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+/// The rows of one tensor as little-endian f32.
+fn hash_rows<S: Source + ?Sized>(source: &S, index: usize, tensor: &ExpectedTensor, hash: &mut Sha256) -> Result<()> {
+    let mut values = vec![0.0; tensor.cols];
+    for row in 0..tensor.rows {
+        source.read_rows(index, row..row + 1, &mut values)?;
+        values.iter().for_each(|value| hash.update(value.to_le_bytes()));
+    }
+    Ok(())
 }

@@ -7,4 +7,6 @@ mod forge;
 mod hostile;
 mod interrupted;
 mod model;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod support;

@@ -1,22 +1,15 @@
-//! What several of these tests need: sources, conversions, and a count of the allocated bytes.
+//! What several of these tests need: sources, conversions, and numbers.
 use qint_core::codec::Codec;
 use qint_std::{
     convert::{Options, Summary, convert},
     quantize::{Recipe, Scheme},
     source,
 };
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
+
+pub(crate) use crate::shared::{golden, long_tests, peak_of, skip};
 
 pub(crate) const GOLDENS: [&str; 6] = ["llama2", "tinyllama", "mistral", "gemma", "llama3", "sharded"];
-
-pub(crate) fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/goldens").join(name)
-}
 
 pub(crate) fn bundled() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("bundled")
@@ -39,15 +32,6 @@ pub(crate) fn small_container() -> Vec<u8> {
     std::fs::read(output).unwrap()
 }
 
-pub(crate) fn long_tests() -> bool {
-    std::env::var_os("QINT_LONG_TESTS").is_some_and(|value| value == "1")
-}
-
-/// Says that a test did not run, past the harness, which hides what passing tests print.
-pub(crate) fn skip(test: &str, why: &str) {
-    let _ = writeln!(std::io::stderr(), "SKIP: {test}: {why}");
-}
-
 /// Numbers that look random and are the same in every run (splitmix64).
 pub(crate) struct Seeded(pub(crate) u64);
 
@@ -62,45 +46,5 @@ impl Seeded {
 
     pub(crate) fn below(&mut self, limit: usize) -> usize {
         (self.next() % limit.max(1) as u64) as usize
-    }
-}
-
-/// Runs `work` and returns its result and the largest number of bytes that this thread had allocated meanwhile.
-pub(crate) fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
-    let before = LIVE.get();
-    PEAK.set(before);
-    let result = work();
-    (result, usize::try_from(PEAK.get() - before).unwrap())
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-/// The system's allocator, with a count for each thread.
-struct Counting;
-
-thread_local! {
-    static LIVE: Cell<isize> = const { Cell::new(0) };
-    static PEAK: Cell<isize> = const { Cell::new(0) };
-}
-
-fn count(change: isize) {
-    LIVE.set(LIVE.get() + change);
-    PEAK.set(PEAK.get().max(LIVE.get()));
-}
-
-// SAFETY: every call is passed on to the system's allocator unchanged; `realloc` is the default, made of these two.
-#[allow(unsafe_code)]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size().cast_signed());
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count(-layout.size().cast_signed());
-        // SAFETY: the caller keeps the contract of `dealloc`; the block came from the same allocator.
-        unsafe { System.dealloc(pointer, layout) }
     }
 }

@@ -2,7 +2,7 @@
 //! than twice its size + 32 MiB.
 use crate::{
     gguf_file::{GgufFile, GgufTensor, Value, from_golden, tiny, with_tokenizer},
-    support::{copy_of, golden, peak_of},
+    support::{copy_of, golden, long_tests, peak_of},
 };
 use qint_std::{config::ModelConfig, source};
 use std::{fs, ops::Range, path::Path};
@@ -50,7 +50,7 @@ impl Victim<'_> {
     fn every_byte_of(&self, range: Range<usize>) {
         let all: Vec<u8> = (1..=255).collect();
         let some = [1, 128];
-        let changes = if long() { &all[..] } else { &some[..] };
+        let changes = if long_tests() { &all[..] } else { &some[..] };
         let mut bytes = self.good.to_vec();
         for at in range {
             for change in changes {
@@ -62,7 +62,7 @@ impl Victim<'_> {
     }
 
     fn every_truncation(&self, step: usize) {
-        for length in (0..self.good.len()).step_by(if long() { 1 } else { step }) {
+        for length in (0..self.good.len()).step_by(if long_tests() { 1 } else { step }) {
             assert!(!self.try_with(&self.good[..length]), "{length} of {} bytes", self.good.len());
         }
     }
@@ -98,10 +98,6 @@ impl Victim<'_> {
     }
 }
 
-fn long() -> bool {
-    std::env::var_os("QINT_LONG_TESTS").is_some_and(|value| value == "1")
-}
-
 fn bend_gguf(file: &GgufFile, step: usize) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("model.gguf");
@@ -110,7 +106,7 @@ fn bend_gguf(file: &GgufFile, step: usize) {
     assert!(victim.try_with(&good));
     victim.every_byte(4096);
     victim.every_truncation(step);
-    victim.seeded_mutations(if long() { 20_000 } else { 1000 });
+    victim.seeded_mutations(if long_tests() { 20_000 } else { 1000 });
 }
 
 #[test]
@@ -168,7 +164,7 @@ fn npz() {
         let victim = Victim { open: dir.path(), file: &file, good: &good };
         assert!(victim.try_with(&good));
         // The archive's directory is at its end.
-        victim.every_byte_of(if long() { 0 } else { good.len() - good.len().min(1000) }..good.len());
+        victim.every_byte_of(if long_tests() { 0 } else { good.len() - good.len().min(1000) }..good.len());
         victim.every_truncation(3);
         victim.seeded_mutations(2000);
         assert!(victim.try_with(&good));

@@ -6,4 +6,6 @@ mod gguf;
 mod gguf_file;
 mod hostile;
 mod npz;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod support;

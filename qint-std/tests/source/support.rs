@@ -1,15 +1,11 @@
-//! What several of these tests need: golden directories, safetensors writing, and a count of the allocated bytes.
+//! What several of these tests need: copies of golden directories, safetensors writing, paths from the environment.
 use safetensors::{Dtype, tensor::TensorView};
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
     fs,
     path::{Path, PathBuf},
 };
 
-pub(crate) fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/goldens").join(name)
-}
+pub(crate) use crate::shared::{golden, long_tests, peak_of, skip};
 
 /// A fresh directory with the files of a golden one.
 pub(crate) fn copy_of(name: &str) -> tempfile::TempDir {
@@ -51,47 +47,7 @@ pub(crate) fn write_safetensors(path: &Path, tensors: &[Tensor]) {
 pub(crate) fn path_from_environment(variable: &str, test: &str) -> Option<PathBuf> {
     let path = std::env::var_os(variable).map(PathBuf::from);
     if path.is_none() {
-        println!("SKIP: {test}: {variable} is not set");
+        skip(test, &format!("{variable} is not set"));
     }
     path
-}
-
-/// Runs `work` and returns its result and the largest number of bytes that this thread had allocated meanwhile.
-pub(crate) fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
-    let before = LIVE.get();
-    PEAK.set(before);
-    let result = work();
-    (result, usize::try_from(PEAK.get() - before).unwrap())
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-/// The system's allocator, with a count for each thread.
-struct Counting;
-
-thread_local! {
-    static LIVE: Cell<isize> = const { Cell::new(0) };
-    static PEAK: Cell<isize> = const { Cell::new(0) };
-}
-
-fn count(change: isize) {
-    LIVE.set(LIVE.get() + change);
-    PEAK.set(PEAK.get().max(LIVE.get()));
-}
-
-// SAFETY: every call is passed on to the system's allocator unchanged; `realloc` is the default, made of these two.
-#[allow(unsafe_code)]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size().cast_signed());
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count(-layout.size().cast_signed());
-        // SAFETY: the caller keeps the contract of `dealloc`; the block came from the same allocator.
-        unsafe { System.dealloc(pointer, layout) }
-    }
 }

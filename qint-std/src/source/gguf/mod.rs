@@ -11,7 +11,7 @@ mod rope;
 mod tensors;
 mod tokenizer;
 
-use super::{Assets, Source, SourceTensor, check_finite, check_request, hash_parts, pair};
+use super::{Assets, Source, SourceTensor, check_finite, check_request, pair};
 use crate::{
     Error, Result,
     config::{ModelConfig, Role},
@@ -116,10 +116,6 @@ impl Source for Gguf {
 
     fn ignored(&self) -> &[String] {
         &self.ignored
-    }
-
-    fn hash(&self) -> Result<String> {
-        Ok(hash_parts((0..self.places.len()).map(|index| self.bytes(index))))
     }
 }
 
