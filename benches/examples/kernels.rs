@@ -16,7 +16,7 @@ use qint_tests::products::{Draw, Inputs, Random, Weights};
 use std::{hint::black_box, ops::Range, time::Instant};
 
 const COLS: usize = 4096;
-const TOKENS: [usize; 4] = [2, 4, 8, 64];
+const TOKENS: [usize; 4] = [4, 8, 12, 96];
 
 fn main() {
     println!("reading alone: {:.1} GB/s", read_bandwidth());

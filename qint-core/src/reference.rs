@@ -17,7 +17,7 @@ pub fn dot(matrix: &QMatrix<'_>, row: usize, x: &Activations<'_>, token: usize) 
     let blocks = x.padded_cols().div_ceil(x.block().cols());
     let mut total = 0.0f32;
     for block in 0..blocks {
-        let scaled = block_sum(matrix, row, x, token, block) as f32 * x.scales()[token * blocks + block];
+        let scaled = block_sum(matrix, row, x, token, block) as f32 * x.scale(token, block);
         total += scaled;
     }
     total * matrix.row_scales()[row]
@@ -39,7 +39,7 @@ pub fn block_sum(matrix: &QMatrix<'_>, row: usize, x: &Activations<'_>, token: u
         let code = layout.code_position(row, col);
         let level = layout.codec().level(matrix.panels()[code.byte] >> code.bit);
         let sub_scale = matrix.panels()[layout.sub_scale_position(row, col / layout.group().cols())].cast_signed();
-        sum += i32::from(sub_scale) * i32::from(level) * i32::from(x.codes()[token * layout.padded_cols() + col]);
+        sum += i32::from(sub_scale) * i32::from(level) * i32::from(x.code(token, col));
     }
     sum
 }

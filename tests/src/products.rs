@@ -19,7 +19,7 @@ pub struct Weights {
     row_scales: Vec<f32>,
 }
 
-/// Owned activations of several tokens.
+/// Owned activations of several tokens, in the order that kernels read.
 pub struct Inputs {
     tokens: usize,
     padded_cols: usize,
@@ -120,10 +120,22 @@ impl Inputs {
         Inputs::new(tokens, padded_cols, block, codes, scales)
     }
 
-    /// Activations from their codes and scales.
+    /// Activations from their codes, `[tokens][padded_cols]`, and scales, `[tokens][blocks]`.
     pub fn new(tokens: usize, padded_cols: usize, block: ActivationBlock, codes: Vec<i8>, scales: Vec<f32>) -> Inputs {
-        let sums = codes.chunks(SUM_COLS).map(|codes| codes.iter().map(|&code| i32::from(code)).sum()).collect();
+        let sums: Vec<i32> =
+            codes.chunks(SUM_COLS).map(|codes| codes.iter().map(|&code| i32::from(code)).sum()).collect();
+        let codes = interleaved(tokens, padded_cols, 4, &codes);
+        let sums = interleaved(tokens, padded_cols / SUM_COLS, 1, &sums);
+        let scales = interleaved(tokens, padded_cols.div_ceil(block.cols()), 1, &scales);
         Inputs { tokens, padded_cols, block, codes, scales, sums }
+    }
+
+    /// One of the tokens alone.
+    pub fn token(&self, token: usize) -> Inputs {
+        let (x, cols) = (self.activations(), self.padded_cols);
+        let codes = (0..cols).map(|col| x.code(token, col)).collect();
+        let scales = (0..cols.div_ceil(self.block.cols())).map(|block| x.scale(token, block)).collect();
+        Inputs::new(1, cols, self.block, codes, scales)
     }
 
     /// The checked view.
@@ -131,6 +143,23 @@ impl Inputs {
         Activations::new(self.tokens, self.padded_cols, self.block, &self.codes, &self.scales, &self.sums)
             .expect("built to fit")
     }
+}
+
+/// `values` of several tokens, `[tokens][per_token]`, as `[block of 4 tokens][per_token / together][4 tokens][together]`.
+fn interleaved<T: Copy + Default>(tokens: usize, per_token: usize, together: usize, values: &[T]) -> Vec<T> {
+    if tokens == 1 {
+        return values.to_vec();
+    }
+    let mut out = Vec::new();
+    for block in (0..tokens).step_by(4) {
+        for first in (0..per_token).step_by(together) {
+            for token in block..block + 4 {
+                let part = values.get(token * per_token + first..token * per_token + first + together);
+                out.extend(part.map_or(vec![T::default(); together], <[T]>::to_vec));
+            }
+        }
+    }
+    out
 }
 
 /// The whole product, `[tokens][rows]`.

@@ -87,9 +87,9 @@ fn product(layout: Layout, block: ActivationBlock, tokens: usize, random: &mut R
         "row_scales": bits(&matrix.row_scales()[..layout.rows()]),
         "panels": hex(&panels),
         "dequantized": dequantized,
-        "x_codes": x.codes().chunks(cols).collect::<Vec<_>>(),
-        "x_scales": x.scales().chunks(blocks).map(bits).collect::<Vec<_>>(),
-        "x_sums": x.sums().chunks(cols / 32).collect::<Vec<_>>(),
+        "x_codes": (0..tokens).map(|token| (0..cols).map(|col| x.code(token, col)).collect()).collect::<Vec<Vec<i8>>>(),
+        "x_scales": (0..tokens).map(|token| (0..blocks).map(|block| x.scale(token, block).to_bits()).collect()).collect::<Vec<Vec<u32>>>(),
+        "x_sums": x_sums(&x),
         "block_sums": per_row(&|token, row| json!(sums(token, row))),
         "outputs": per_row(&|token, row| json!(reference::dot(&matrix, row, &x, token).to_bits())),
     })
@@ -206,5 +206,11 @@ fn integer(value: &Value) -> usize {
 
 /// Whether the sums that go with `x` are what a case says.
 pub fn sums_agree(case: &Value, x: &Activations<'_>) -> bool {
-    flat(&case["x_sums"]).iter().zip(x.sums()).all(|(expected, found)| *expected == i64::from(*found))
+    flat(&case["x_sums"]) == x_sums(x).concat().into_iter().map(i64::from).collect::<Vec<_>>()
+}
+
+/// The sums of every 32 columns, `[tokens][steps]`.
+fn x_sums(x: &Activations<'_>) -> Vec<Vec<i32>> {
+    let steps = x.padded_cols() / activation::SUM_COLS;
+    (0..x.tokens()).map(|token| (0..steps).map(|step| x.sum(token, step)).collect()).collect()
 }

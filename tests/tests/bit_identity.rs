@@ -1,6 +1,6 @@
 //! Every backend gives the bits of the reference, for any shape, group, activation block, batch and split into panels.
 use qint_core::{
-    activation::{ActivationBlock, Activations},
+    activation::ActivationBlock,
     backend::Backend,
     codec::{Codec, Group},
     kernel,
@@ -117,25 +117,11 @@ fn a_batch_gives_what_its_tokens_give_alone() {
         for backend in backends() {
             let batch = product(backend, &matrix, &x);
             for token in 0..x.tokens() {
-                let alone = product(backend, &matrix, &one_token(&x, token));
+                let alone = product(backend, &matrix, &inputs.token(token).activations());
                 assert_eq!(bits(&alone), bits(&batch[token * layout.rows()..][..layout.rows()]), "{}", backend.name());
             }
         }
     }
-}
-
-fn one_token<'a>(x: &Activations<'a>, token: usize) -> Activations<'a> {
-    let cols = x.padded_cols();
-    let (blocks, sums) = (cols.div_ceil(x.block().cols()), cols / 32);
-    Activations::new(
-        1,
-        cols,
-        x.block(),
-        &x.codes()[token * cols..][..cols],
-        &x.scales()[token * blocks..][..blocks],
-        &x.sums()[token * sums..][..sums],
-    )
-    .unwrap()
 }
 
 #[test]

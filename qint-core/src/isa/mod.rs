@@ -28,15 +28,36 @@ pub trait LevelRange {
     const BIAS: i32;
     /// The largest biased level, at most 255. Multipliers that saturate need to know it.
     const MAX: i32;
+    /// Biased levels of quad q come multiplied with 2^`SHIFTS[q % 4]`. Only a single token on a token with
+    /// [`Isa::SHIFTED_LEVELS`] sees other shifts than 0; the first is always 0.
+    const SHIFTS: [u32; 4] = [0; 4];
 }
 
-/// Thirty-two columns of one token's activations.
-#[derive(Clone, Copy, Debug)]
-pub struct Step<'x> {
-    /// In −127..=127.
-    pub codes: &'x [i8; 32],
-    /// Their sum.
-    pub sum: i32,
+/// The levels and sub-scales of one group of columns in `P` panels.
+pub trait GroupLevels<B, const P: usize> {
+    /// Steps of 32 columns.
+    fn steps(&self) -> usize;
+    /// Biased levels: 4 columns (quad 0..8 of a step) of 16 rows.
+    fn quad(&self, panel: usize, step: usize, quad: usize) -> B;
+    /// What [`Isa::widen_sub_scales`] made of the panel's sub-scales.
+    fn sub_scales(&self, panel: usize) -> B;
+}
+
+/// The activations of `T` tokens in one group of columns.
+pub trait GroupInputs<const T: usize> {
+    /// Four columns of one token.
+    fn quad(&self, token: usize, step: usize, quad: usize) -> [i8; 4];
+    /// What [`Isa::offset`] made of the sum of all columns of one token.
+    fn offset(&self, token: usize) -> i32;
+}
+
+/// Panels and tokens of a product that are worked on together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tile {
+    /// One panel, four tokens: sixteen registers of eight lanes.
+    Small,
+    /// Two panels, eight tokens: thirty-two registers of sixteen lanes.
+    Large,
 }
 
 /// The operations of one kind of CPU.
@@ -47,8 +68,10 @@ pub trait Isa: Copy + Send + Sync {
     type I32: Copy;
     /// Sixty-four bytes: sixteen rows' quads.
     type Bytes: Copy;
-    /// Tokens that share a decoded vector in registers: 4 or 8.
-    const TILE: usize;
+    /// The largest tile of a product that registers hold.
+    const TILE: Tile;
+    /// Whether levels of any unsigned byte are multiplied without saturating, so that shifts need not be undone before.
+    const SHIFTED_LEVELS: bool;
 
     /// Runs `f` with this CPU's instructions enabled. `f` and what it calls must be `#[inline(always)]`.
     fn run<R>(self, f: impl FnOnce() -> R) -> R;
@@ -115,19 +138,23 @@ pub trait Isa: Copy + Send + Sync {
     /// `table[index]` for every byte; indices are below 16.
     fn lookup(self, table: &[u8; 16], indices: Self::Bytes) -> Self::Bytes;
 
-    /// The heart of every product: 32 columns of 16 rows, for `T` tokens. To lane r of `sums[t]` it adds
+    /// Sixteen sub-scales, i8, in the form that [`dot_group`](Isa::dot_group) wants them.
+    fn widen_sub_scales(self, sub_scales: &[u8; 16]) -> Self::Bytes;
+    /// A sum of activations in the form that [`dot_group`](Isa::dot_group) wants it, for levels with this bias; linear in
+    /// the sum.
+    fn offset(bias: i32, sum: i32) -> i32;
+    /// The heart of every product: one group of columns, at most 128, of `P` panels, for `T` tokens. To lane r of
+    /// `sums[p][t]` it adds
     ///
-    /// `sub_scales[r] · Σ over c in 0..32 of (levels(c / 4)[4·r + c % 4] − R::BIAS) · x(t).codes[c]`
+    /// `sub_scale(p, r) · Σ over the group's columns c of (level(p, r, c) − R::BIAS) · x(t, c)`
     ///
-    /// exactly, modulo 2³². `levels(quad)` returns biased levels in 0..=`R::MAX`; `sub_scales` are i8. How to order, widen
-    /// and correct for the bias is left to the CPU's multiplier.
-    fn dot32<'x, R: LevelRange, const T: usize>(
+    /// exactly, modulo 2³². How to order, widen and correct for the bias is left to the CPU's multiplier.
+    fn dot_group<R: LevelRange, const P: usize, const T: usize>(
         self,
-        sums: [Self::I32; T],
-        levels: impl Fn(usize) -> Self::Bytes,
-        x: impl Fn(usize) -> Step<'x>,
-        sub_scales: &[u8; 16],
-    ) -> [Self::I32; T];
+        sums: &mut [[Self::I32; T]; P],
+        levels: impl GroupLevels<Self::Bytes, P>,
+        x: impl GroupInputs<T>,
+    );
 
     /// The sum of all lanes by the fixed tree: lanes i and i + 8, then 4, 2, 1.
     #[inline(always)]

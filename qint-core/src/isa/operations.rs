@@ -26,6 +26,7 @@ macro_rules! operations {
             #[inline(always)]
             pub(super) fn enter<R>(self, f: impl FnOnce() -> R) -> R {
                 #[target_feature(enable = $features)]
+                #[inline(never)]
                 fn body<R>(f: impl FnOnce() -> R) -> R {
                     f()
                 }

@@ -1,5 +1,5 @@
 //! The token of every CPU: plain Rust over arrays of sixteen.
-use super::{Isa, Lanes, LevelRange, Step};
+use super::{GroupInputs, GroupLevels, Isa, Lanes, LevelRange, Tile};
 use half::{bf16, f16};
 
 /// No requirement at all.
@@ -18,7 +18,8 @@ impl Isa for Portable {
     type F32 = Lanes;
     type I32 = [i32; 16];
     type Bytes = Words;
-    const TILE: usize = 4;
+    const TILE: Tile = Tile::Small;
+    const SHIFTED_LEVELS: bool = false;
 
     #[inline(always)]
     fn run<R>(self, f: impl FnOnce() -> R) -> R {
@@ -142,31 +143,41 @@ impl Isa for Portable {
         indices.map(|word| u32::from_le_bytes(word.to_le_bytes().map(|index| table[usize::from(index & 15)])))
     }
 
-    /// A word of levels times a quad of activations, byte by byte; the bias comes off once at the end.
     #[inline(always)]
-    fn dot32<'x, R: LevelRange, const T: usize>(
+    fn widen_sub_scales(self, sub_scales: &[u8; 16]) -> Words {
+        sub_scales.map(|scale| i32::from(scale.cast_signed()).cast_unsigned())
+    }
+    #[inline(always)]
+    fn offset(bias: i32, sum: i32) -> i32 {
+        -bias * sum
+    }
+    /// A word of levels times a quad of activations, byte by byte.
+    #[inline(always)]
+    fn dot_group<R: LevelRange, const P: usize, const T: usize>(
         self,
-        mut sums: [[i32; 16]; T],
-        levels: impl Fn(usize) -> Words,
-        x: impl Fn(usize) -> Step<'x>,
-        sub_scales: &[u8; 16],
-    ) -> [[i32; 16]; T] {
-        for (t, sums) in sums.iter_mut().enumerate() {
-            let x = x(t);
-            let mut dots = [0; 16];
-            for quad in 0..8 {
-                for (dot, word) in dots.iter_mut().zip(levels(quad)) {
-                    for c in 0..4 {
-                        *dot += (word >> (8 * c) & 0xff) as i32 * i32::from(x.codes[4 * quad + c]);
+        sums: &mut [[[i32; 16]; T]; P],
+        levels: impl GroupLevels<Words, P>,
+        x: impl GroupInputs<T>,
+    ) {
+        for (p, sums) in sums.iter_mut().enumerate() {
+            let sub_scales = levels.sub_scales(p);
+            for (t, sums) in sums.iter_mut().enumerate() {
+                let mut dots = [x.offset(t); 16];
+                for step in 0..levels.steps() {
+                    for quad in 0..8 {
+                        let x = x.quad(t, step, quad);
+                        for (dot, word) in dots.iter_mut().zip(levels.quad(p, step, quad)) {
+                            for (c, x) in x.into_iter().enumerate() {
+                                *dot += (word >> (8 * c) & 0xff) as i32 * i32::from(x);
+                            }
+                        }
                     }
                 }
-            }
-            for ((sum, dot), sub_scale) in sums.iter_mut().zip(dots).zip(sub_scales) {
-                let dot = dot - R::BIAS * x.sum;
-                *sum = sum.wrapping_add(dot.wrapping_mul(i32::from(sub_scale.cast_signed())));
+                for ((sum, dot), sub_scale) in sums.iter_mut().zip(dots).zip(sub_scales) {
+                    *sum = sum.wrapping_add(dot.wrapping_mul(sub_scale.cast_signed()));
+                }
             }
         }
-        sums
     }
 }
 

@@ -1,6 +1,6 @@
 //! One decoder per codec: a field of a vector of codes becomes 64 unsigned levels.
 //!
-//! Unsigned means `level + BIAS`, the bias being the codec's lowest level, negated; [`Isa::dot32`] takes it back. A linear
+//! Unsigned means `level + BIAS`, the bias being the codec's lowest level, negated; [`Isa::dot_group`] takes it back. A linear
 //! codec whose levels are `step · code − bias` needs no table: its field is masked out where it already has the weight
 //! `step`. Everything here follows from [`Codec::levels`]; no level is written down twice.
 use crate::{
@@ -17,6 +17,24 @@ pub(super) trait Decode: LevelRange {
 
     /// The levels of one field (below `FIELDS`).
     fn decode<I: Isa>(isa: I, codes: I::Bytes, field: usize) -> I::Bytes;
+
+    /// How far [`decode_shifted`](Decode::decode_shifted) leaves the levels of field f shifted to the left: entry f % 4.
+    const SHIFTS: [u32; 4] = [0; 4];
+
+    /// The levels of one field, times a power of two: where masks do without shifts.
+    #[inline(always)]
+    fn decode_shifted<I: Isa>(isa: I, codes: I::Bytes, field: usize) -> I::Bytes {
+        Self::decode(isa, codes, field)
+    }
+}
+
+/// Levels as they come out of memory: shifted, if the CPU can multiply those.
+pub(super) struct Streamed<I, D>(core::marker::PhantomData<(I, D)>);
+
+impl<I: Isa, D: Decode> LevelRange for Streamed<I, D> {
+    const BIAS: i32 = D::BIAS;
+    const MAX: i32 = if I::SHIFTED_LEVELS { u8::MAX as i32 } else { D::MAX };
+    const SHIFTS: [u32; 4] = if I::SHIFTED_LEVELS { <D as Decode>::SHIFTS } else { [0; 4] };
 }
 
 pub(super) struct Q8;
@@ -63,6 +81,12 @@ impl Decode for Q4Linear {
         const { assert!(step(Codec::Q4Linear) == 1) };
         isa.field(codes, 4 * field as i32, 0x0f)
     }
+
+    const SHIFTS: [u32; 4] = [0, 4, 0, 4];
+    #[inline(always)]
+    fn decode_shifted<I: Isa>(isa: I, codes: I::Bytes, field: usize) -> I::Bytes {
+        isa.field(codes, 0, 0x0f << (4 * field))
+    }
 }
 
 /// Two fields are looked up from one nibble, which saves half of the shifts.
@@ -85,6 +109,12 @@ impl Decode for Q2Linear {
         const { assert!(step(Codec::Q2Linear) == 4) };
         isa.field(codes, 2 * field as i32 - 2, 0b1100)
     }
+
+    const SHIFTS: [u32; 4] = [0, 0, 2, 4];
+    #[inline(always)]
+    fn decode_shifted<I: Isa>(isa: I, codes: I::Bytes, field: usize) -> I::Bytes {
+        if field == 0 { Self::decode(isa, codes, 0) } else { isa.field(codes, 0, 0b11 << (2 * field)) }
+    }
 }
 
 impl Decode for Q1 {
@@ -94,6 +124,12 @@ impl Decode for Q1 {
     fn decode<I: Isa>(isa: I, codes: I::Bytes, field: usize) -> I::Bytes {
         const { assert!(step(Codec::Q1) == 2) };
         isa.field(codes, field as i32 - 1, 0b10)
+    }
+
+    const SHIFTS: [u32; 4] = [0, 1, 2, 3];
+    #[inline(always)]
+    fn decode_shifted<I: Isa>(isa: I, codes: I::Bytes, field: usize) -> I::Bytes {
+        isa.field(codes, field as i32 / 4 * 4 - 1, 0b10 << (field % 4))
     }
 }
 
@@ -143,6 +179,9 @@ mod tests {
                 let level = codec.level(byte >> (field * codec.bits()));
                 assert_eq!(i32::from(unsigned) - D::BIAS, i32::from(level), "{codec:?} {byte:#x} {field}");
                 assert!(i32::from(unsigned) <= D::MAX);
+                let mut shifted = [0; 64];
+                Portable.store_bytes(D::decode_shifted(Portable, codes, field), &mut shifted);
+                assert_eq!(u32::from(shifted[9]), u32::from(unsigned) << <D as Decode>::SHIFTS[field % 4]);
             }
         }
         assert!(codec == Codec::Q8 || D::MAX <= 127, "a level of {codec:?} could saturate");

@@ -5,13 +5,13 @@
 //!     total = 0.0
 //!     for each activation block:
 //!         sum = 0
-//!         for each 32 columns:   sum += sub_scale · Σ level · x        (integers: Isa::dot32)
+//!         for each group:        sum += sub_scale · Σ level · x        (integers: Isa::dot_group)
 //!         total = total + (f32(sum) · a)
 //!     y = total · row_scale
 //! ```
 //!
-//! One token: `stream` decodes in registers, once, at the speed of memory. Several tokens: `tile` decodes a stretch of a
-//! panel once and multiplies it with all tokens, a few at a time. `decode` has the one decoder of each codec; what
+//! One token: `stream` decodes in registers, once, at the speed of memory. Several tokens: `tile` decodes a stretch of one
+//! or two panels once and multiplies it with all tokens, a few at a time. `decode` has the one decoder of each codec; what
 //! differs between CPUs is behind [`Isa`]. Both orders give the same bits: integers don't care, and each row has one f32
 //! chain.
 mod decode;

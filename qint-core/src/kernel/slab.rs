@@ -1,43 +1,49 @@
-//! A stretch of one panel, decoded once for many tokens.
+//! A stretch of some panels, decoded once for many tokens.
 use super::{decode::Decode, panel::Panel};
 use crate::{
     activation::{ActivationBlock, SUM_COLS},
     isa::Isa,
-    layout::{PANEL_ROWS, VECTOR_BYTES},
+    layout::VECTOR_BYTES,
 };
 
-/// Columns of a slab: a multiple of every activation block, and few enough for the slab and the activations of a tile of
-/// tokens to stay in the first-level cache.
+/// Columns of a slab: a multiple of every activation block, and few enough for the slab to stay close to the core.
 pub(super) const SLAB_COLS: usize = ActivationBlock::B1024.cols();
-const MAX_STEPS: usize = SLAB_COLS / SUM_COLS;
+/// Steps of a slab.
+pub(super) const MAX_STEPS: usize = SLAB_COLS / SUM_COLS;
 
-/// Unsigned levels and sub-scales of up to 1024 columns, in steps of 32: 16.5 KiB. Aligned, so that no vector straddles two
-/// cache lines.
+/// Biased levels of 32 columns.
+pub(super) type StepLevels = [[u8; VECTOR_BYTES]; 8];
+
+/// Biased levels and widened sub-scales of up to 1024 columns of `P` panels: 18 KiB a panel. Aligned, so that no vector
+/// straddles two cache lines.
 #[repr(align(64))]
-pub(super) struct Slab {
-    levels: [[[u8; VECTOR_BYTES]; 8]; MAX_STEPS],
-    sub_scales: [[u8; PANEL_ROWS]; MAX_STEPS],
+pub(super) struct Slab<const P: usize> {
+    levels: [[StepLevels; P]; MAX_STEPS],
+    sub_scales: [[[u8; VECTOR_BYTES]; P]; MAX_STEPS],
     steps: usize,
+    groups: usize,
 }
 
-impl Slab {
-    pub(super) fn new() -> Slab {
-        Slab { levels: [[[0; VECTOR_BYTES]; 8]; MAX_STEPS], sub_scales: [[0; PANEL_ROWS]; MAX_STEPS], steps: 0 }
+impl<const P: usize> Slab<P> {
+    pub(super) fn new() -> Slab<P> {
+        let levels = [[[[0; VECTOR_BYTES]; 8]; P]; MAX_STEPS];
+        Slab { levels, sub_scales: [[[0; VECTOR_BYTES]; P]; MAX_STEPS], steps: 0, groups: 0 }
     }
 
-    /// Takes in `part`, of at most [`SLAB_COLS`] columns and with a sub-scale for every `group_steps` steps.
+    /// Takes in `part` as panel `p`: at most [`SLAB_COLS`] columns, as many as the other panels have.
     #[inline(always)]
-    pub(super) fn decode<I: Isa, D: Decode>(&mut self, isa: I, part: Panel<'_>, group_steps: usize) {
+    pub(super) fn decode<I: Isa, D: Decode>(&mut self, isa: I, p: usize, part: Panel<'_>) {
         let steps = part.codes.chunks_exact(D::VECTORS);
         self.steps = steps.len().min(MAX_STEPS);
         for (step, levels) in steps.zip(&mut self.levels) {
-            for (quad, levels) in levels.iter_mut().enumerate() {
+            for (quad, levels) in levels[p].iter_mut().enumerate() {
                 let codes = isa.load_bytes(&step[quad / D::FIELDS]);
                 isa.store_bytes(D::decode(isa, codes, quad % D::FIELDS), levels);
             }
         }
-        for (steps, sub_scales) in self.sub_scales.chunks_mut(group_steps).zip(part.sub_scales) {
-            steps.fill(*sub_scales);
+        self.groups = part.sub_scales.len().min(MAX_STEPS);
+        for (sub_scales, widened) in part.sub_scales.iter().zip(&mut self.sub_scales) {
+            isa.store_bytes(isa.widen_sub_scales(sub_scales), &mut widened[p]);
         }
     }
 
@@ -47,15 +53,15 @@ impl Slab {
         self.steps
     }
 
-    /// Eight quads of levels for every step.
+    /// The levels of every step, of all panels.
     #[inline(always)]
-    pub(super) fn levels(&self) -> &[[[u8; VECTOR_BYTES]; 8]] {
+    pub(super) fn levels(&self) -> &[[StepLevels; P]] {
         &self.levels[..self.steps]
     }
 
-    /// Sixteen sub-scales for every step.
+    /// Sixteen widened sub-scales of every group, of all panels.
     #[inline(always)]
-    pub(super) fn sub_scales(&self) -> &[[u8; PANEL_ROWS]] {
-        &self.sub_scales[..self.steps]
+    pub(super) fn sub_scales(&self) -> &[[[u8; VECTOR_BYTES]; P]] {
+        &self.sub_scales[..self.groups]
     }
 }

@@ -1,10 +1,15 @@
 //! One token: a stream over the panels. Codes go from memory through registers into sums, decoded once and kept nowhere.
-use super::{Matmul, decode::Decode, panel::Panel};
+use super::{
+    Matmul,
+    decode::{Decode, Streamed},
+    panel::Panel,
+};
 use crate::{
     activation::{Activations, SUM_COLS},
-    isa::{Isa, Step},
-    layout::{Layout, PANEL_ROWS},
+    isa::{GroupInputs, GroupLevels, Isa},
+    layout::{Layout, PANEL_ROWS, VECTOR_BYTES},
 };
+use core::marker::PhantomData;
 
 /// How far ahead of the codes in use memory is asked for: narrow codecs gain half as much again, 1 KiB and 4 KiB are slower.
 const PREFETCH_BYTES: usize = 2048;
@@ -40,44 +45,73 @@ pub(super) fn store_rows<I: Isa>(isa: I, values: I::F32, out: &mut [f32]) {
 #[inline(always)]
 fn panel_dot<I: Isa, D: Decode>(isa: I, layout: &Layout, panel: Panel<'_>, x: &Activations<'_>) -> I::F32 {
     let cols = x.block().cols();
-    let (steps, _) = x.codes().as_chunks::<SUM_COLS>();
-    let blocks = steps.chunks(cols / SUM_COLS).zip(x.sums().chunks(cols / SUM_COLS)).zip(x.scales());
+    let (codes, sums, scales) = x.single();
+    let blocks = codes.chunks(cols / SUM_COLS).zip(sums.chunks(cols / SUM_COLS)).zip(scales);
     let group_steps = layout.group().cols() / SUM_COLS;
 
     let mut total = isa.splat(0.0);
-    for (part, ((x, x_sums), &a)) in panel.parts(layout, cols).zip(blocks) {
-        let sum = block_dot::<I, D>(isa, part, group_steps, x, x_sums);
-        total = isa.add(total, isa.mul(isa.to_f32(sum), isa.splat(a)));
+    for (part, ((codes, sums), &a)) in panel.parts(layout, cols).zip(blocks) {
+        let mut sum = [[isa.zero()]];
+        let weights = part.sub_scales.iter().zip(part.codes.chunks(group_steps * D::VECTORS));
+        for ((sub_scales, vectors), (codes, sums)) in
+            weights.zip(codes.chunks(group_steps).zip(sums.chunks(group_steps)))
+        {
+            let steps = vectors.len() / D::VECTORS;
+            let levels = Vectors { isa, vectors, steps, sub_scales, decoder: PhantomData::<D> };
+            let x = Single { codes: &codes[..steps], offset: I::offset(D::BIAS, sums.iter().sum()) };
+            isa.dot_group::<Streamed<I, D>, 1, 1>(&mut sum, levels, x);
+        }
+        total = isa.add(total, isa.mul(isa.to_f32(sum[0][0]), isa.splat(a)));
     }
     total
 }
 
-/// The integer sums of one activation block.
-#[inline(always)]
-fn block_dot<I: Isa, D: Decode>(
+/// A group of one panel, decoded as it comes out of memory.
+struct Vectors<'a, I, D> {
     isa: I,
-    part: Panel<'_>,
-    group_steps: usize,
-    x: &[[i8; SUM_COLS]],
-    x_sums: &[i32],
-) -> I::I32 {
-    let codes = part.codes.chunks(group_steps * D::VECTORS);
-    let x = x.chunks(group_steps).zip(x_sums.chunks(group_steps));
-    let mut sum = isa.zero();
-    for ((sub_scales, codes), (x, x_sums)) in part.sub_scales.iter().zip(codes).zip(x) {
-        for (codes, (x, &x_sum)) in codes.chunks_exact(D::VECTORS).zip(x.iter().zip(x_sums)) {
-            for line in codes {
-                isa.prefetch(line, PREFETCH_BYTES);
-            }
-            [sum] = isa.dot32::<D, 1>(
-                [sum],
-                #[inline(always)]
-                |quad| D::decode(isa, isa.load_bytes(&codes[quad / D::FIELDS]), quad % D::FIELDS),
-                #[inline(always)]
-                |_| Step { codes: x, sum: x_sum },
-                sub_scales,
-            );
+    vectors: &'a [[u8; VECTOR_BYTES]],
+    steps: usize,
+    sub_scales: &'a [u8; PANEL_ROWS],
+    decoder: PhantomData<D>,
+}
+
+impl<I: Isa, D: Decode> GroupLevels<I::Bytes, 1> for Vectors<'_, I, D> {
+    #[inline(always)]
+    fn steps(&self) -> usize {
+        self.steps
+    }
+    #[inline(always)]
+    fn quad(&self, _: usize, step: usize, quad: usize) -> I::Bytes {
+        let vector = &self.vectors[step * D::VECTORS + quad / D::FIELDS];
+        if quad.is_multiple_of(D::FIELDS) {
+            self.isa.prefetch(vector, PREFETCH_BYTES);
+        }
+        let codes = self.isa.load_bytes(vector);
+        if I::SHIFTED_LEVELS {
+            D::decode_shifted(self.isa, codes, quad % D::FIELDS)
+        } else {
+            D::decode(self.isa, codes, quad % D::FIELDS)
         }
     }
-    sum
+    #[inline(always)]
+    fn sub_scales(&self, _: usize) -> I::Bytes {
+        self.isa.widen_sub_scales(self.sub_scales)
+    }
+}
+
+/// One token's columns.
+struct Single<'a> {
+    codes: &'a [[i8; SUM_COLS]],
+    offset: i32,
+}
+
+impl GroupInputs<1> for Single<'_> {
+    #[inline(always)]
+    fn quad(&self, _: usize, step: usize, quad: usize) -> [i8; 4] {
+        self.codes[step].as_chunks::<4>().0[quad]
+    }
+    #[inline(always)]
+    fn offset(&self, _: usize) -> i32 {
+        self.offset
+    }
 }

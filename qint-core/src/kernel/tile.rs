@@ -1,29 +1,52 @@
-//! Several tokens: a stretch of a panel is decoded into a [`Slab`], once, and multiplied with all tokens, a tile of up to
-//! eight at a time. The f32 totals of a tile stay in registers within a slab and wait in the output between slabs.
+//! Several tokens: a stretch of some panels is decoded into a [`Slab`], once, and multiplied with all tokens, a tile of them at
+//! a time. The f32 totals of a tile wait in the output between slabs.
 use super::{
     Matmul,
     decode::Decode,
     panel::Panel,
-    slab::{SLAB_COLS, Slab},
+    slab::{MAX_STEPS, SLAB_COLS, Slab, StepLevels},
     stream::store_rows,
 };
 use crate::{
-    activation::{Activations, SUM_COLS},
-    isa::{Isa, Lanes, Step},
+    activation::{Activations, BlockOfTokens, SUM_COLS, StepBlock, TOKEN_BLOCK},
+    isa::{GroupInputs, GroupLevels, Isa, Lanes, Tile},
     layout::{PANEL_ROWS, VECTOR_BYTES},
 };
+use core::array;
 
 #[inline(always)]
 pub(super) fn matmul<I: Isa, D: Decode>(isa: I, mut job: Matmul<'_, '_>) {
-    let layout = *job.matrix.layout();
-    let mut slab = Slab::new();
-    for panel in job.panels.clone() {
-        let mut place = Place { panel, first_step: 0 };
-        for part in Panel::new(job.matrix, panel).parts(&layout, SLAB_COLS) {
-            slab.decode::<I, D>(isa, part, layout.group().cols() / SUM_COLS);
-            all_tokens::<I, D>(isa, &mut job, &slab, place);
-            place.first_step += slab.steps();
+    let mut panel = job.panels.start;
+    if const { matches!(I::TILE, Tile::Large) } {
+        let mut slab = Slab::new();
+        while job.panels.end - panel >= 2 {
+            panels::<I, D, 2>(isa, &mut job, &mut slab, panel);
+            panel += 2;
         }
+    }
+    if panel < job.panels.end {
+        let mut slab = Slab::new();
+        while panel < job.panels.end {
+            panels::<I, D, 1>(isa, &mut job, &mut slab, panel);
+            panel += 1;
+        }
+    }
+}
+
+/// `P` panels from `panel` on, and all tokens.
+#[inline(always)]
+fn panels<I: Isa, D: Decode, const P: usize>(isa: I, job: &mut Matmul<'_, '_>, slab: &mut Slab<P>, panel: usize) {
+    let layout = *job.matrix.layout();
+    let mut parts: [_; P] = array::from_fn(|p| Panel::new(job.matrix, panel + p).parts(&layout, SLAB_COLS));
+    let mut place = Place { panel, first_step: 0, group_steps: layout.group().cols() / SUM_COLS };
+    for _ in 0..parts[0].len() {
+        for (p, part) in parts.iter_mut().enumerate() {
+            if let Some(part) = part.next() {
+                slab.decode::<I, D>(isa, p, part);
+            }
+        }
+        all_tokens::<I, D, P>(isa, job, slab, place);
+        place.first_step += slab.steps();
     }
 }
 
@@ -32,124 +55,160 @@ pub(super) fn matmul<I: Isa, D: Decode>(isa: I, mut job: Matmul<'_, '_>) {
 struct Place {
     panel: usize,
     first_step: usize,
+    group_steps: usize,
 }
 
 #[inline(always)]
-fn all_tokens<I: Isa, D: Decode>(isa: I, job: &mut Matmul<'_, '_>, slab: &Slab, place: Place) {
+fn all_tokens<I: Isa, D: Decode, const P: usize>(isa: I, job: &mut Matmul<'_, '_>, slab: &Slab<P>, place: Place) {
     let tokens = job.x.tokens();
     let mut token = 0;
-    if I::TILE >= 8 {
-        while tokens - token >= 8 {
-            tile::<I, D, 8>(isa, job, slab, place, token);
-            token += 8;
+    if const { matches!(I::TILE, Tile::Large) && P > 1 } {
+        while tokens - token > 4 {
+            tile::<I, D, P, 8, 2>(isa, job, slab, place, token);
+            token = tokens.min(token + 8);
         }
     }
-    while tokens - token >= 4 {
-        tile::<I, D, 4>(isa, job, slab, place, token);
-        token += 4;
-    }
-    match tokens - token {
-        3 => tile::<I, D, 3>(isa, job, slab, place, token),
-        2 => tile::<I, D, 2>(isa, job, slab, place, token),
-        1 => tile::<I, D, 1>(isa, job, slab, place, token),
-        _ => {}
+    while token < tokens {
+        tile::<I, D, P, 4, 1>(isa, job, slab, place, token);
+        token = tokens.min(token + 4);
     }
 }
 
-/// The tokens `first .. first + T`: totals out of the output, a slab further, and back.
+/// The `T` tokens, `B` blocks of four, from `first` on (those that there are): totals out of the output, a slab further, and
+/// back.
 #[inline(always)]
-fn tile<I: Isa, D: Decode, const T: usize>(isa: I, job: &mut Matmul<'_, '_>, slab: &Slab, place: Place, first: usize) {
+fn tile<I: Isa, D: Decode, const P: usize, const T: usize, const B: usize>(
+    isa: I,
+    job: &mut Matmul<'_, '_>,
+    slab: &Slab<P>,
+    place: Place,
+    first: usize,
+) {
+    const { assert!(B * TOKEN_BLOCK == T) };
     let row = (place.panel - job.panels.start) * PANEL_ROWS;
-    let mut totals = [isa.splat(0.0); T];
+    let present = T.min(job.x.tokens() - first);
+    let mut totals = [[isa.splat(0.0); T]; P];
     if place.first_step > 0 {
-        for (t, total) in totals.iter_mut().enumerate() {
-            *total = isa.load(&load_rows(&job.out.token(first + t)[row..]));
+        for t in 0..present {
+            let rows = &job.out.token(first + t)[row..];
+            for (p, totals) in totals.iter_mut().enumerate() {
+                totals[t] = isa.load(&load_rows(&rows[p * PANEL_ROWS..]));
+            }
         }
     }
-    totals = add_slab::<I, D, T>(isa, job.x, slab, place.first_step, first, totals);
+    isa.run(
+        #[inline(always)]
+        || add_slab::<I, D, P, T, B>(isa, job.x, slab, place, first, &mut totals),
+    );
     if (place.first_step + slab.steps()) * SUM_COLS == job.x.padded_cols() {
-        let row_scales = isa.load(&load_rows(&job.matrix.row_scales()[place.panel * PANEL_ROWS..]));
-        for total in &mut totals {
-            *total = isa.mul(*total, row_scales);
+        for (p, totals) in totals.iter_mut().enumerate() {
+            let row_scales = isa.load(&load_rows(&job.matrix.row_scales()[(place.panel + p) * PANEL_ROWS..]));
+            for total in totals {
+                *total = isa.mul(*total, row_scales);
+            }
         }
     }
-    for (t, total) in totals.into_iter().enumerate() {
-        store_rows(isa, total, &mut job.out.token(first + t)[row..]);
+    for t in 0..present {
+        let rows = &mut job.out.token(first + t)[row..];
+        for (p, totals) in totals.iter().enumerate() {
+            store_rows(isa, totals[t], &mut rows[p * PANEL_ROWS..]);
+        }
     }
 }
 
-/// `totals` and, for each activation block of the slab, its integer sums times a.
+/// Adds, for each activation block of the slab, its integer sums times a.
 #[inline(always)]
-fn add_slab<I: Isa, D: Decode, const T: usize>(
+fn add_slab<I: Isa, D: Decode, const P: usize, const T: usize, const B: usize>(
     isa: I,
     x: &Activations<'_>,
-    slab: &Slab,
-    first_step: usize,
+    slab: &Slab<P>,
+    place: Place,
     first: usize,
-    mut totals: [I::F32; T],
-) -> [I::F32; T] {
+    totals: &mut [[I::F32; T]; P],
+) {
     let block_steps = x.block().cols() / SUM_COLS;
-    let blocks = slab.levels().chunks(block_steps).zip(slab.sub_scales().chunks(block_steps));
-    for (block, (levels, sub_scales)) in blocks.enumerate() {
-        let step = first_step + block * block_steps;
-        let inputs = inputs::<T>(x, first, step, levels.len());
-        let sums = dot_block::<I, D, T>(isa, levels, sub_scales, &inputs);
-        for ((total, sum), input) in totals.iter_mut().zip(sums).zip(&inputs) {
-            *total = isa.add(*total, isa.mul(isa.to_f32(sum), isa.splat(input.scale)));
+    let (blocks, first_block) = (slab.steps().div_ceil(block_steps), place.first_step / block_steps);
+    let inputs: [BlockOfTokens<'_>; B] = array::from_fn(|b| {
+        let steps = place.first_step..place.first_step + slab.steps();
+        x.block_of_tokens(first / TOKEN_BLOCK + b).part(steps, first_block..first_block + blocks)
+    });
+    let offsets = offsets::<I, D, T, B>(&inputs, place.group_steps);
+    let mut groups = slab.sub_scales().iter().zip(&offsets);
+    let mut step = 0;
+    for block in 0..blocks {
+        let mut sums = [[isa.zero(); T]; P];
+        for (sub_scales, offsets) in groups.by_ref().take(block_steps / place.group_steps) {
+            let next = slab.steps().min(step + place.group_steps);
+            let levels = &slab.levels()[step..next];
+            let codes: [&[StepBlock]; B] = array::from_fn(|b| &inputs[b].codes[step..next]);
+            isa.dot_group::<D, P, T>(&mut sums, Decoded { isa, levels, sub_scales }, Tokens { codes, offsets });
+            step = next;
+        }
+        for t in 0..T {
+            let a = isa.splat(inputs[t / TOKEN_BLOCK].scales[block][t % TOKEN_BLOCK]);
+            for p in 0..P {
+                totals[p][t] = isa.add(totals[p][t], isa.mul(isa.to_f32(sums[p][t]), a));
+            }
         }
     }
-    totals
 }
 
-/// The integer sums of one activation block.
+/// The sums over each group of a slab, as the CPU wants them.
 #[inline(always)]
-fn dot_block<I: Isa, D: Decode, const T: usize>(
+fn offsets<I: Isa, D: Decode, const T: usize, const B: usize>(
+    inputs: &[BlockOfTokens<'_>; B],
+    group_steps: usize,
+) -> [[i32; T]; MAX_STEPS] {
+    let mut offsets = [[0; T]; MAX_STEPS];
+    let shift = group_steps.ilog2();
+    for (b, input) in inputs.iter().enumerate() {
+        for (step, sums) in input.sums.iter().enumerate().take(MAX_STEPS) {
+            let offsets = &mut offsets[(step >> shift) % MAX_STEPS];
+            for (t, sum) in sums.iter().enumerate() {
+                offsets[b * TOKEN_BLOCK + t] += I::offset(D::BIAS, *sum);
+            }
+        }
+    }
+    offsets
+}
+
+/// A group out of a slab.
+struct Decoded<'a, I, const P: usize> {
     isa: I,
-    levels: &[[[u8; VECTOR_BYTES]; 8]],
-    sub_scales: &[[u8; PANEL_ROWS]],
-    inputs: &[Input<'_>; T],
-) -> [I::I32; T] {
-    let steps = levels.len();
-    let sub_scales = &sub_scales[..steps];
-    let mut sums = [isa.zero(); T];
-    for step in 0..steps {
-        sums = isa.dot32::<D, T>(
-            sums,
-            #[inline(always)]
-            |quad| isa.load_bytes(&levels[step][quad]),
-            #[inline(always)]
-            |t| Step { codes: &inputs[t].codes[step], sum: inputs[t].sums[step] },
-            &sub_scales[step],
-        );
-    }
-    sums
+    levels: &'a [[StepLevels; P]],
+    sub_scales: &'a [[u8; VECTOR_BYTES]; P],
 }
 
-/// One token's activations in one block.
-#[derive(Clone, Copy)]
-struct Input<'x> {
-    codes: &'x [[i8; SUM_COLS]],
-    sums: &'x [i32],
-    scale: f32,
+impl<I: Isa, const P: usize> GroupLevels<I::Bytes, P> for Decoded<'_, I, P> {
+    #[inline(always)]
+    fn steps(&self) -> usize {
+        self.levels.len()
+    }
+    #[inline(always)]
+    fn quad(&self, panel: usize, step: usize, quad: usize) -> I::Bytes {
+        self.isa.load_bytes(&self.levels[step][panel][quad])
+    }
+    #[inline(always)]
+    fn sub_scales(&self, panel: usize) -> I::Bytes {
+        self.isa.load_bytes(&self.sub_scales[panel])
+    }
 }
 
-/// Slices of one known length for the tokens `first .. first + T`: the loop over the steps checks no bounds.
-#[inline(always)]
-fn inputs<'x, const T: usize>(x: &Activations<'x>, first: usize, first_step: usize, steps: usize) -> [Input<'x>; T] {
-    let (codes, _) = x.codes().as_chunks::<SUM_COLS>();
-    let block_steps = x.block().cols() / SUM_COLS;
-    let steps_per_token = x.padded_cols() / SUM_COLS;
-    let blocks_per_token = steps_per_token.div_ceil(block_steps);
-    let mut inputs = [Input { codes: &[], sums: &[], scale: 0.0 }; T];
-    for (t, input) in inputs.iter_mut().enumerate() {
-        let start = (first + t) * steps_per_token + first_step;
-        *input = Input {
-            codes: &codes[start..][..steps],
-            sums: &x.sums()[start..][..steps],
-            scale: x.scales()[(first + t) * blocks_per_token + first_step / block_steps],
-        };
+/// A group of the columns of some blocks of tokens.
+struct Tokens<'a, const T: usize, const B: usize> {
+    codes: [&'a [StepBlock]; B],
+    offsets: &'a [i32; T],
+}
+
+impl<const T: usize, const B: usize> GroupInputs<T> for Tokens<'_, T, B> {
+    #[inline(always)]
+    fn quad(&self, token: usize, step: usize, quad: usize) -> [i8; 4] {
+        self.codes[token / TOKEN_BLOCK][step][quad][token % TOKEN_BLOCK]
     }
-    inputs
+    #[inline(always)]
+    fn offset(&self, token: usize) -> i32 {
+        self.offsets[token]
+    }
 }
 
 /// The first 16 rows of `rows`, or all of them and zeros.
@@ -157,6 +216,6 @@ fn inputs<'x, const T: usize>(x: &Activations<'x>, first: usize, first_step: usi
 fn load_rows(rows: &[f32]) -> Lanes {
     match rows.first_chunk::<PANEL_ROWS>() {
         Some(lanes) => *lanes,
-        None => core::array::from_fn(|row| rows.get(row).copied().unwrap_or(0.0)),
+        None => array::from_fn(|row| rows.get(row).copied().unwrap_or(0.0)),
     }
 }

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     Error,
+    activation::padded_tokens,
     backend::Backend,
     layout::{PANEL_ROWS, padded_cols},
     math::{self, NormGain},
@@ -107,7 +108,7 @@ impl<'a> Buffers<'a> {
         let (hidden, left) = workspace.floats.split_at_mut(tokens * sizes.hidden);
         let (rotary, left) = left.split_at_mut(tokens * sizes.rotary);
         let (floats, left) = left.split_at_mut(tokens * sizes.input);
-        let (scales, left) = left.split_at_mut(tokens * sizes.scales);
+        let (scales, left) = left.split_at_mut(padded_tokens(tokens) * sizes.scales);
         let output = &mut left[..tokens * sizes.output];
         let input = InputBuffers { floats, scales, codes: workspace.codes, sums: workspace.sums };
         Ok(Buffers { hidden, rotary, input, output })

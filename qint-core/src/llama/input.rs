@@ -1,7 +1,7 @@
 //! The input of matrices: rows of f32 become what the matrices' kernels read, each row once.
 use crate::{
     Error,
-    activation::{self, ActivationFormat, Activations, SUM_COLS},
+    activation::{self, ActivationFormat, Activations, SUM_COLS, TOKEN_BLOCK, padded_tokens},
     backend::Backend,
     dense::{self, DenseActivations},
     kernel,
@@ -67,19 +67,41 @@ impl InputBuffers<'_> {
             let finite = all(team, items, |(source, row)| fill(source, &mut row[..shape.cols]));
             return Input::new(floats, stride, None, finite, shape.name);
         };
-        let blocks = stride.div_ceil(format.block.cols());
-        let codes = &mut self.codes[..rows * stride];
-        let scales = &mut self.scales[..rows * blocks];
-        let sums = &mut self.sums[..rows * stride / SUM_COLS];
-        let targets = floats.chunks_exact_mut(stride).zip(codes.chunks_exact_mut(stride));
-        let targets = targets.zip(scales.chunks_exact_mut(blocks)).zip(sums.chunks_exact_mut(stride / SUM_COLS));
-        let finite = all(team, sources.zip(targets), |(source, (((row, codes), scales), sums))| {
-            let finite = fill(source, &mut row[..shape.cols]);
-            row[shape.cols..].fill(0.0);
-            activation::quantize(backend, row, format, codes, scales, sums).is_ok() && finite
+        let (blocks, room) = (stride.div_ceil(format.block.cols()), padded_tokens(rows));
+        let codes = &mut self.codes[..room * stride];
+        let scales = &mut self.scales[..room * blocks];
+        let sums = &mut self.sums[..room * stride / SUM_COLS];
+        let together = room.min(TOKEN_BLOCK);
+        let quantized =
+            codes.chunks_exact_mut(together * stride).zip(sums.chunks_exact_mut(together * stride / SUM_COLS));
+        let targets =
+            floats.chunks_mut(together * stride).zip(scales.chunks_exact_mut(together * blocks)).zip(quantized);
+        let finite = all(team, Blocks(sources).zip(targets), |(sources, ((floats, scales), (codes, sums)))| {
+            let mut finite = true;
+            for (row, source) in floats.chunks_exact_mut(stride).zip(sources.into_iter().flatten()) {
+                finite &= fill(source, &mut row[..shape.cols]);
+                row[shape.cols..].fill(0.0);
+            }
+            activation::quantize_block(backend, floats, stride, format, codes, scales, sums).is_ok() && finite
         });
         let quantized = Activations::new(rows, stride, format.block, codes, scales, sums)?;
         Input::new(floats, stride, Some(quantized), finite, shape.name)
+    }
+}
+
+/// The items of an iterator, four at a time.
+struct Blocks<I>(I);
+
+impl<I: Iterator> Iterator for Blocks<I> {
+    type Item = [Option<I::Item>; TOKEN_BLOCK];
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let first = self.0.next()?;
+        let mut block = [Some(first), None, None, None];
+        for place in &mut block[1..] {
+            *place = self.0.next();
+        }
+        Some(block)
     }
 }
 

@@ -2,7 +2,7 @@
 use super::Config;
 use crate::{
     Error,
-    activation::{ActivationBlock, SUM_COLS},
+    activation::{ActivationBlock, SUM_COLS, TOKEN_BLOCK, padded_tokens},
     layout::padded_cols,
 };
 
@@ -45,14 +45,14 @@ impl Plan {
             return Err(error);
         }
         let sizes = Sizes::new(config);
-        let limit = isize::MAX as usize / size_of::<f32>() / sizes.floats();
+        let limit = (isize::MAX as usize / size_of::<f32>() / sizes.floats(1)).saturating_sub(TOKEN_BLOCK);
         if request.tokens == 0 || request.tokens > limit {
             return Err(Error::Dimension { what: "tokens per call", given: request.tokens, limit });
         }
         Ok(Plan {
-            floats: request.tokens * sizes.floats(),
-            codes: request.tokens * sizes.input,
-            sums: request.tokens * (sizes.input / SUM_COLS),
+            floats: sizes.floats(request.tokens),
+            codes: padded_tokens(request.tokens) * sizes.input,
+            sums: padded_tokens(request.tokens) * (sizes.input / SUM_COLS),
         })
     }
 }
@@ -85,8 +85,8 @@ impl Sizes {
         }
     }
 
-    const fn floats(&self) -> usize {
-        self.hidden + self.input + self.output + self.scales + self.rotary
+    const fn floats(&self, tokens: usize) -> usize {
+        tokens * (self.hidden + self.input + self.output + self.rotary) + padded_tokens(tokens) * self.scales
     }
 }
 

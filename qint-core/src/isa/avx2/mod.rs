@@ -2,7 +2,7 @@
 mod dot;
 mod operations;
 
-use super::{Isa, Lanes, LevelRange, Step};
+use super::{GroupInputs, GroupLevels, Isa, Lanes, LevelRange, Tile};
 use core::arch::x86_64::{__m256, __m256i};
 use half::{bf16, f16};
 
@@ -31,7 +31,8 @@ impl Isa for Avx2 {
     type F32 = F32;
     type I32 = I32;
     type Bytes = Bytes;
-    const TILE: usize = 4;
+    const TILE: Tile = Tile::Small;
+    const SHIFTED_LEVELS: bool = false;
 
     #[inline(always)]
     fn run<R>(self, f: impl FnOnce() -> R) -> R {
@@ -168,13 +169,22 @@ impl Isa for Avx2 {
     }
 
     #[inline(always)]
-    fn dot32<'x, R: LevelRange, const T: usize>(
+    fn widen_sub_scales(self, sub_scales: &[u8; 16]) -> Bytes {
+        self.pairs_of_i8(sub_scales)
+    }
+    #[inline(always)]
+    fn offset(_: i32, sum: i32) -> i32 {
+        sum
+    }
+    #[inline(always)]
+    fn dot_group<R: LevelRange, const P: usize, const T: usize>(
         self,
-        sums: [I32; T],
-        levels: impl Fn(usize) -> Bytes,
-        x: impl Fn(usize) -> Step<'x>,
-        sub_scales: &[u8; 16],
-    ) -> [I32; T] {
-        dot::dot32::<R, T>(self, sums, levels, x, sub_scales)
+        sums: &mut [[I32; T]; P],
+        levels: impl GroupLevels<Bytes, P>,
+        x: impl GroupInputs<T>,
+    ) {
+        for (p, sums) in sums.iter_mut().enumerate() {
+            dot::dot_group::<R, P, T>(self, sums, &levels, p, &x);
+        }
     }
 }

@@ -152,8 +152,7 @@ impl Avx2 {
     }
     /// Four neighbouring activations in every lane.
     #[inline(always)]
-    pub(super) fn splat_quad(self, x: &[i8; 32], quad: usize) -> __m256i {
-        let (quads, _) = x.as_chunks::<4>();
-        self.splat_i32(word(quads[quad]))
+    pub(super) fn splat_quad(self, quad: [i8; 4]) -> __m256i {
+        self.splat_i32(word(quad))
     }
 }
