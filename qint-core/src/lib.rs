@@ -12,6 +12,7 @@
 //! | [`activation`] | f32 activations | i8 codes with one scale per block, after an optional [`hadamard`] transform |
 //! | [`isa`] | one kind of CPU | sixteen-lane operations |
 //! | [`kernel`] | a matrix and activations | f32 outputs, bit-identical on every backend |
+//! | [`peak`] | a backend | the rate of its multiplier, with nothing else to do |
 //! | [`dense`] | a dense matrix and f32 activations | f32 outputs, by the same rules |
 //! | [`math`] | f32 | exp, SiLU, GELU, RMSNorm in a fixed order |
 //! | [`backend`] | what this CPU offers | one closed choice, made once |
@@ -42,6 +43,7 @@ pub mod llama;
 pub mod math;
 pub mod matrix;
 pub mod pack;
+pub mod peak;
 pub mod reference;
 pub mod team;
 

@@ -1,16 +1,19 @@
-//! How fast a model runs here: prompts and generation, in tokens per second, beside what memory bandwidth allows.
+//! How fast a model runs here: prompts and generation, in tokens per second, beside what the machine allows.
 //!
 //! Generating a token reads every matrix once, so `bytes · tokens per second / read bandwidth` says how close decoding is to
-//! the machine's limit. The bandwidth is measured in the same run ([`crate::roofline`]).
+//! the machine's limit. A prompt multiplies the layers' matrices with every token, so there it is `multiply-adds · tokens per
+//! second / rate of the multipliers`. Both limits are measured in the same run, before and after the tests
+//! ([`crate::roofline`]).
+mod work;
+
+pub use work::Work;
+
 use crate::{
     Error, Result,
     engine::{Engine, Feed, Session},
-    roofline,
+    roofline::Limits,
 };
-use qint_core::{
-    llama::{KvKind, Logits, Weights},
-    matrix::{DenseValues, Matrix},
-};
+use qint_core::llama::{KvKind, Logits, Weights};
 use serde::Serialize;
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -61,22 +64,13 @@ pub struct BenchResult {
     pub percent_of_limit: Option<f64>,
 }
 
-/// What this machine can do at best.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Limits {
-    /// 10⁹ bytes read per second with the threads of the run.
-    pub read_gb_per_s: Option<f64>,
-    /// 10⁹ integer multiply-adds per second; not measured yet.
-    pub dot_gmac_per_s: Option<f64>,
-}
-
 /// A finished run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Bench {
-    /// The machine's limits, measured just before.
+    /// The machine's limits, measured before and after the tests.
     pub limits: Limits,
-    /// Bytes of weights that generating a token reads.
-    pub bytes_per_token: u64,
+    /// What a token takes.
+    pub work: Work,
     /// One entry per test.
     pub results: Vec<BenchResult>,
 }
@@ -87,31 +81,44 @@ pub struct Bench {
 /// [`Error::Argument`] for an empty or zero-length test, [`Error::Interrupted`]; errors of [`Engine::forward`].
 pub fn run(engine: &mut Engine, weights: &Weights<'_>, options: &BenchOptions, cancel: &AtomicBool) -> Result<Bench> {
     options.check()?;
-    let limits = Limits { read_gb_per_s: roofline::read_gb_per_s(engine.threads()), dot_gmac_per_s: None };
-    let bytes_per_token = bytes_per_token(weights);
+    let work = Work::of(weights);
+    let before = Limits::measure(engine.backend(), engine.threads());
     let prompts = options.prompts.iter().map(|&n| ("pp", n));
     let tests = prompts.chain(options.generations.iter().map(|&n| ("tg", n)));
     let mut results = Vec::new();
     for (test, n) in tests {
         let rates = time(engine, weights, options, (test, n), cancel)?;
         let (mean, stddev) = mean_and_deviation(&rates);
-        let steps_per_second = mean / options.batch as f64;
-        let memory = (test == "tg").then_some(limits.read_gb_per_s).flatten();
         results.push(BenchResult {
             test,
             n,
             depth: options.depth,
             batch: options.batch,
             threads: engine.threads(),
-            codec: codec_name(weights),
+            codec: work.codec.clone(),
             backend: engine.backend().name(),
             tokens_per_second: mean,
             stddev,
             limited_by: if test == "tg" { "memory" } else { "arithmetic" },
-            percent_of_limit: memory.map(|gb| steps_per_second * bytes_per_token as f64 / (gb * 1e7)),
+            percent_of_limit: None,
         });
     }
-    Ok(Bench { limits, bytes_per_token, results })
+    let limits = before.best(Limits::measure(engine.backend(), engine.threads()));
+    for result in &mut results {
+        result.percent_of_limit = percent_of_limit(result, &work, &limits);
+    }
+    Ok(Bench { limits, work, results })
+}
+
+/// Bytes per second of read bandwidth, or multiply-adds per second of the multipliers' rate, in percent.
+fn percent_of_limit(result: &BenchResult, work: &Work, limits: &Limits) -> Option<f64> {
+    let (rate, limit) = if result.limited_by == "memory" {
+        let steps_per_second = result.tokens_per_second / result.batch as f64;
+        (steps_per_second * work.bytes_per_token as f64, limits.read_gb_per_s)
+    } else {
+        (result.tokens_per_second * work.multiply_adds_per_token? as f64, limits.dot_gmac_per_s)
+    };
+    limit.map(|limit| rate / (limit * 1e7))
 }
 
 impl BenchOptions {
@@ -123,40 +130,6 @@ impl BenchOptions {
             Some((what, _)) => Err(Error::Argument { what, given: "0".into(), allowed: "it is at least 1".into() }),
             None => Ok(()),
         }
-    }
-}
-
-/// Bytes of the matrices that every generated token reads: all layers and the head.
-pub fn bytes_per_token(weights: &Weights<'_>) -> u64 {
-    let layers = weights.layers().iter().flat_map(|l| [&l.q, &l.k, &l.v, &l.o, &l.gate, &l.up, &l.down]);
-    layers.chain([weights.head()]).map(matrix_bytes).sum()
-}
-
-/// The codec that all matrices of the layers have, or what they are instead.
-pub fn codec_name(weights: &Weights<'_>) -> String {
-    let mut names =
-        weights.layers().iter().flat_map(|l| [&l.q, &l.k, &l.v, &l.o, &l.gate, &l.up, &l.down]).map(|matrix| {
-            match matrix {
-                Matrix::Quantized(matrix, _) => matrix.layout().codec().name(),
-                Matrix::Dense(matrix) => dense_kind(matrix.values()).0,
-            }
-        });
-    let first = names.next().unwrap_or("none");
-    if names.all(|name| name == first) { first.to_owned() } else { "mixed".to_owned() }
-}
-
-fn matrix_bytes(matrix: &Matrix<'_>) -> u64 {
-    match matrix {
-        Matrix::Quantized(matrix, _) => (matrix.panels().len() + 4 * matrix.row_scales().len()) as u64,
-        Matrix::Dense(matrix) => matrix.values().len() as u64 * dense_kind(matrix.values()).1,
-    }
-}
-
-fn dense_kind(values: DenseValues<'_>) -> (&'static str, u64) {
-    match values {
-        DenseValues::F32(_) => ("f32", 4),
-        DenseValues::F16(_) => ("f16", 2),
-        DenseValues::BF16(_) => ("bf16", 2),
     }
 }
 

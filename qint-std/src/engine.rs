@@ -5,6 +5,7 @@
 mod memory;
 mod options;
 
+pub(crate) use memory::available as memory_available;
 pub use options::EngineOptions;
 
 use crate::{Error, Result};

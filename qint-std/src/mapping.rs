@@ -72,7 +72,12 @@ impl Mapping {
     pub fn open(path: &Path, loading: Loading) -> Result<Mapping> {
         let file = open_regular(path)?;
         let storage = match loading {
-            Loading::Map => Storage::Mapped(map(&file).map_err(Error::io(path))?),
+            Loading::Map => {
+                let mapped = map(&file).map_err(Error::io(path))?;
+                #[cfg(target_os = "linux")]
+                let _ = mapped.advise(memmap2::Advice::HugePage); // only some file systems have them
+                Storage::Mapped(mapped)
+            }
             Loading::Read => Storage::Read(AlignedBytes::read(file, path)?),
         };
         Ok(Mapping(storage))

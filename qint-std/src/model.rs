@@ -1,4 +1,4 @@
-//! A model ready to run: a container or an un-quantized source, and the weights of the forward pass over it.
+//! A model ready to run: a container, an un-quantized source or random numbers, and the weights of the forward pass over it.
 //!
 //! The weights borrow from the file where they can, so a [`Model`] keeps both. It is `Send` and `Sync`: one model in an
 //! `Arc` serves any number of sequences. A source is the dense reference: f32, f16 and bf16 matrices are borrowed as they
@@ -8,7 +8,9 @@ use crate::{
     config::{ModelConfig, Role},
     container::{Container, Manifest},
     mapping::Loading,
+    quantize::Recipe,
     source::{self, Source},
+    synthetic::{Shape, Synthetic},
 };
 use qint_core::{
     llama::{Layer, Weights},
@@ -45,6 +47,7 @@ type Layers<'a> = Vec<Layer<'a>>;
 enum Origin {
     Container(Box<Container>),
     Dense(Dense),
+    Synthetic(Box<Synthetic>),
 }
 
 /// A source and those of its tensors that can't be borrowed.
@@ -97,6 +100,14 @@ impl Model {
         Model::new(Origin::Dense(Dense::new(source)?))
     }
 
+    /// Random weights of a published shape, quantized as `recipe` would; see [`crate::synthetic`].
+    ///
+    /// # Errors
+    /// As [`Recipe::assign`]; [`Error::Resources`] if there is not enough memory.
+    pub fn synthetic(shape: Shape, recipe: &Recipe) -> Result<Model> {
+        Model::new(Origin::Synthetic(Box::new(Synthetic::new(shape.config()?, recipe)?)))
+    }
+
     fn new(origin: Origin) -> Result<Model> {
         let with_layers = WithLayers::try_new(origin, |origin| {
             (0..origin.config().architecture.layers).map(|layer| origin.layer(layer)).collect::<Result<_>>()
@@ -128,27 +139,29 @@ impl Model {
         match self.origin() {
             Origin::Container(container) => container.asset(name).map(Cow::Borrowed),
             Origin::Dense(dense) => dense.source.asset(name),
+            Origin::Synthetic(_) => None,
         }
     }
 
-    /// The container that the model is in; `None` for the dense reference.
+    /// The container that the model is in, if it is in one.
     pub fn container(&self) -> Option<&Container> {
         match self.origin() {
             Origin::Container(container) => Some(container),
-            Origin::Dense(_) => None,
+            Origin::Dense(_) | Origin::Synthetic(_) => None,
         }
     }
 
-    /// What the container says about itself; `None` for the dense reference.
+    /// What the container says about itself, if there is one.
     pub fn manifest(&self) -> Option<&Manifest> {
         self.container().map(Container::manifest)
     }
 
-    /// Bytes of the container, or of the source's tensors.
+    /// Bytes of the container, of the source's tensors, or of the random matrices.
     pub fn bytes(&self) -> u64 {
         match self.origin() {
             Origin::Container(container) => container.bytes() as u64,
             Origin::Dense(dense) => dense.source.tensors().iter().map(|tensor| tensor.bytes).sum(),
+            Origin::Synthetic(synthetic) => synthetic.bytes(),
         }
     }
 
@@ -163,6 +176,7 @@ impl Model {
         match self.origin() {
             Origin::Container(container) => container.manifest().bits_per_weight_linear(),
             Origin::Dense(dense) => dense.bits_per_weight_linear(),
+            Origin::Synthetic(synthetic) => synthetic.bits_per_weight_linear(),
         }
     }
 
@@ -182,6 +196,7 @@ impl Origin {
         match self {
             Origin::Container(container) => &container.manifest().config,
             Origin::Dense(dense) => dense.source.config(),
+            Origin::Synthetic(synthetic) => synthetic.config(),
         }
     }
 
@@ -204,6 +219,7 @@ impl Origin {
         let matrix = match self {
             Origin::Container(container) => container.matrix(&name),
             Origin::Dense(dense) => dense.matrix(&name)?,
+            Origin::Synthetic(synthetic) => synthetic.matrix(&name)?,
         };
         matrix.ok_or_else(|| Error::malformed(name, "the matrix is missing"))
     }
@@ -215,6 +231,7 @@ impl Origin {
             Origin::Dense(dense) => {
                 dense.index.get(&name).and_then(|index| dense.decoded.get(*index)).map(Vec::as_slice)
             }
+            Origin::Synthetic(synthetic) => Some(synthetic.norm()),
         };
         norm.ok_or_else(|| Error::malformed(name, "the norm is missing"))
     }

@@ -119,7 +119,7 @@ impl Arguments {
     }
 }
 
-fn group(text: &str) -> std::result::Result<Group, &'static str> {
+pub(crate) fn group(text: &str) -> std::result::Result<Group, &'static str> {
     text.parse().ok().and_then(Group::from_cols).ok_or("it is 32, 64 or 128")
 }
 

@@ -75,10 +75,37 @@ fn benchmarks() {
     assert_eq!(tests, ["pp", "tg"]);
     numbers(&document["results"][1], &["n", "depth", "batch", "threads", "tokens_per_second", "percent_of_limit"]);
     let table = run(&words).fine().stdout.clone();
-    assert!(table.contains("| pp16 |") && table.contains("GB/s"), "{table}");
+    assert!(table.contains("| pp16 |") && table.contains("GB/s") && table.contains("(arithmetic)"), "{table}");
     assert_eq!(run(&format!("{words} --format csv")).fine().stdout.lines().count(), 3);
     run(&format!("{words} -d 500")).refused(2, "context is 512");
     run(&format!("bench {} -p 0 -n 0", container().display())).refused(2, "nothing to measure");
+}
+
+#[test]
+fn synthetic_models_are_measured_like_files() {
+    let words = "bench --shape smollm2-135m --codec q2 --group 32 --head q8 -t 1 -p 2,4 -n 1 -r 1";
+    let document = run(&format!("{words} --json")).fine().json();
+    numbers(&document["limits"], &["read_gb_per_s", "dot_gmac_per_s"]);
+    let results = document["results"].as_array().expect("results");
+    let tests: Vec<_> = results.iter().map(|r| (r["test"].as_str(), r["n"].as_u64(), r["codec"].as_str())).collect();
+    let test = |name, n| (Some(name), Some(n), Some("q2"));
+    assert_eq!(tests, [test("pp", 2), test("pp", 4), test("tg", 1)]);
+    assert_eq!((&results[0]["limited_by"], &results[2]["limited_by"]), (&"arithmetic".into(), &"memory".into()));
+    for result in results {
+        numbers(result, &["tokens_per_second", "stddev", "percent_of_limit"]);
+    }
+    // 30 layers of q2 with groups of 32 columns, and a head of q8 with as many; 4 bytes a row beside; panels of 576 columns,
+    // which have 18 groups, end with 32 bytes of padding.
+    let (layer, head) = (576 * (576 * 2 + 192 * 2 + 1536 * 3), 576 * 49_152);
+    let rows = 30 * (576 * 3 + 192 * 2 + 1536 * 2) + 49_152;
+    let panels = (30 * (576 * 2 + 192 * 2 + 1536 * 2) + 49_152) / 16;
+    assert_eq!(document["bytes_per_token"], 30 * layer * 9 / 32 + head * 33 / 32 + 4 * rows + 32 * panels);
+
+    run("bench --shape smollm2-135m").refused(2, "--codec");
+    run("bench --shape gpt-5 --codec q4").refused(2, "tinyllama-1.1b");
+    run("bench --codec q4").refused(2, "--shape");
+    run(&format!("bench {} --shape smollm2-135m --codec q4", container().display())).refused(2, "--shape");
+    run("bench --shape smollm2-135m --codec q4 -p 40000").refused(2, "32768");
 }
 
 #[test]

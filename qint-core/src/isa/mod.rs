@@ -125,6 +125,9 @@ pub trait Isa: Copy + Send + Sync {
     fn store_i8(self, low: Self::I32, high: Self::I32, to: &mut [i8; 32]);
     /// The bits of a number without its sign: ordered like the magnitudes, with infinity and NaN last.
     fn magnitude_bits(self, a: Self::F32) -> Self::I32;
+    /// To every lane, its four bytes of `unsigned` (0..=127) times its four bytes of `signed` (i8, not −128), added: the
+    /// multiplier that [`dot32`](Isa::dot32) rests on, alone.
+    fn dot4(self, sums: Self::I32, unsigned: Self::Bytes, signed: Self::Bytes) -> Self::I32;
 
     /// Asks for the cache line `distance` bytes after `bytes`, wherever that is; changes no result.
     fn prefetch(self, bytes: &[u8; 64], distance: usize);

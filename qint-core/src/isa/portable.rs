@@ -118,6 +118,14 @@ impl Isa for Portable {
     fn magnitude_bits(self, a: Lanes) -> [i32; 16] {
         a.map(|x| x.abs().to_bits().cast_signed())
     }
+    #[inline(always)]
+    fn dot4(self, sums: [i32; 16], unsigned: Words, signed: Words) -> [i32; 16] {
+        core::array::from_fn(|i| {
+            let (unsigned, signed) = (unsigned[i].to_le_bytes(), signed[i].to_le_bytes());
+            let products = unsigned.iter().zip(signed).map(|(&a, b)| i32::from(a) * i32::from(b.cast_signed()));
+            sums[i].wrapping_add(products.sum())
+        })
+    }
 
     #[inline(always)]
     fn prefetch(self, _: &[u8; 64], _: usize) {}

@@ -49,7 +49,7 @@ fn short(what: &str, len: usize, size: usize) -> Error {
 }
 
 /// Bytes that the system could give, where it tells.
-fn available() -> Option<u64> {
+pub(crate) fn available() -> Option<u64> {
     let system = fs::read_to_string("/proc/meminfo").ok()?;
     let line = system.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)

@@ -143,6 +143,12 @@ impl Isa for Avx2 {
     fn magnitude_bits(self, a: F32) -> I32 {
         [self.without_sign(a[0]), self.without_sign(a[1])]
     }
+    #[inline(always)]
+    fn dot4(self, sums: I32, unsigned: Bytes, signed: Bytes) -> I32 {
+        let ones = self.splat_i32(0x0001_0001);
+        let dot = |unsigned, signed| self.multiply_add_i16(self.multiply_add_u8_i8(unsigned, signed), ones);
+        [self.add_i32x8(sums[0], dot(unsigned[0], signed[0])), self.add_i32x8(sums[1], dot(unsigned[1], signed[1]))]
+    }
 
     #[inline(always)]
     fn prefetch(self, bytes: &[u8; 64], distance: usize) {

@@ -146,6 +146,10 @@ impl Isa for Avx512Vnni {
     fn magnitude_bits(self, a: __m512) -> __m512i {
         self.without_sign(a)
     }
+    #[inline(always)]
+    fn dot4(self, sums: __m512i, unsigned: __m512i, signed: __m512i) -> __m512i {
+        Avx512Vnni::dot4(self, sums, unsigned, signed)
+    }
 
     #[inline(always)]
     fn prefetch(self, bytes: &[u8; 64], distance: usize) {
