@@ -22,7 +22,7 @@ pub(crate) enum Failure {
     Malformed(String),
     /// A file that was named is not there.
     NotFound(String),
-    /// A limit of `validate` was passed; what was measured is on stdout.
+    /// A limit of `validate` or a baseline of `bench` was passed; what was measured is on stdout.
     Gate(Vec<String>),
     /// Ctrl-C.
     Interrupted,

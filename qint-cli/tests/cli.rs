@@ -1,6 +1,7 @@
 //! How the `qint` command behaves: streams, exit codes, signals, and what it says.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "this is test code, helpers included")]
 mod cli {
+    mod bench;
     pub(crate) mod command;
     mod convert;
     mod export;

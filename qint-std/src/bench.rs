@@ -4,6 +4,7 @@
 //! the machine's limit. A prompt multiplies the layers' matrices with every token, so there it is `multiply-adds · tokens per
 //! second / rate of the multipliers`. Both limits are measured in the same run, before and after the tests
 //! ([`crate::roofline`]).
+pub mod kernel;
 mod work;
 
 pub use work::Work;
@@ -145,18 +146,14 @@ fn time(
     let capacity = options.depth.saturating_add(n);
     let mut sessions =
         (0..options.batch).map(|_| Session::new(config, options.kv, capacity)).collect::<Result<Vec<_>>>()?;
-    let tokens: Vec<u32> = (0..capacity as u64).map(|i| (i * 7919 % config.vocabulary as u64) as u32).collect();
-    for session in &mut sessions {
-        for tokens in tokens[..options.depth].chunks(engine.chunk()) {
-            engine.forward(weights, &mut [Feed { session, tokens, logits: Logits::None }], &mut Vec::new())?;
-        }
-    }
+    let tokens: Vec<u32> = (0..n as u64).map(|i| (i * 7919 % config.vocabulary as u64) as u32).collect();
+    sessions.iter_mut().for_each(|session| session.pretend(options.depth));
     let step = if test == "tg" { 1 } else { (engine.chunk() / options.batch).max(1) };
     let mut rates = Vec::new();
     for repetition in 0..=options.repetitions {
         sessions.iter_mut().for_each(|session| session.truncate(options.depth));
         let start = Instant::now();
-        feed_all(engine, weights, &mut sessions, &tokens[options.depth..], step, cancel)?;
+        feed_all(engine, weights, &mut sessions, &tokens, step, cancel)?;
         if repetition > 0 {
             rates.push((n * options.batch) as f64 / start.elapsed().as_secs_f64());
         }

@@ -187,6 +187,19 @@ impl Session {
         self.len = self.len.min(len);
     }
 
+    /// Behaves as if `len` positions were stored, with keys and values that are all alike: speed does not depend on them.
+    pub(crate) fn pretend(&mut self, len: usize) {
+        match &mut self.memory {
+            Memory::F32(values) => values.fill(0.25),
+            Memory::F16(values) => values.fill(f16::from_f32_const(0.25)),
+            Memory::I8 { codes, scales } => {
+                codes.fill(32);
+                scales.fill(1.0 / 128.0);
+            }
+        }
+        self.len = len.min(self.capacity);
+    }
+
     /// Refuses `more` positions if they don't fit.
     pub(crate) fn expect_room(&self, more: usize) -> Result<()> {
         let needed = self.len.saturating_add(more);

@@ -105,7 +105,12 @@ impl Model {
     /// # Errors
     /// As [`Recipe::assign`]; [`Error::Resources`] if there is not enough memory.
     pub fn synthetic(shape: Shape, recipe: &Recipe) -> Result<Model> {
-        Model::new(Origin::Synthetic(Box::new(Synthetic::new(shape.config()?, recipe)?)))
+        Model::random(shape.config()?, recipe)
+    }
+
+    /// As [`synthetic`](Model::synthetic), of any shape.
+    pub(crate) fn random(config: ModelConfig, recipe: &Recipe) -> Result<Model> {
+        Model::new(Origin::Synthetic(Box::new(Synthetic::new(config, recipe)?)))
     }
 
     fn new(origin: Origin) -> Result<Model> {

@@ -84,6 +84,16 @@ impl Shape {
     }
 }
 
+/// One block with this attention and next to nothing else: for timing it.
+pub(crate) fn attention_config(heads: usize, kv_heads: usize, head_dim: usize, context: usize) -> Result<ModelConfig> {
+    let json = json!({
+        "model_type": "llama", "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "vocab_size": 32,
+        "num_attention_heads": heads, "num_key_value_heads": kv_heads, "head_dim": head_dim,
+        "max_position_embeddings": context,
+    });
+    ModelConfig::from_hugging_face(&json, None)
+}
+
 /// The numbers of a synthetic model, which [`Model`](crate::model::Model) borrows from.
 #[derive(Debug)]
 pub(crate) struct Synthetic {
@@ -183,7 +193,7 @@ impl Part {
 }
 
 /// Random bytes, the same every time (SplitMix64, eight at a step).
-fn fill(bytes: &mut [u8]) {
+pub(crate) fn fill(bytes: &mut [u8]) {
     let mut state = 0u64;
     for word in bytes.as_chunks_mut::<8>().0 {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -1,4 +1,6 @@
 //! `qint bench`: tokens per second, and how close they come to what the machine allows.
+mod baseline;
+mod kernel;
 mod subject;
 mod table;
 
@@ -9,7 +11,7 @@ use crate::{
     output::Output,
     signals::Interrupt,
 };
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use qint_std::bench::{self, BenchOptions};
 use serde_json::json;
 use std::num::NonZeroUsize;
@@ -19,14 +21,17 @@ Examples:
   qint bench model.qint.safetensors
   qint bench model.qint.safetensors -p 128,512 -n 32 -r 3 --format csv
   qint bench --shape tinyllama-1.1b --codec q4 -t 1
+  qint bench model.qint.safetensors --baseline earlier.json --fail-over 10%
 
 pp N: a prompt of N tokens; tg N: N tokens one after the other. The percentages relate prompts to the rate of this CPU's
 multipliers and generation to the bandwidth of its memory, both measured in the same run.";
 
 /// Measure prompt processing and generation
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    part: Option<Part>,
     #[command(flatten)]
     subject: subject::SubjectArguments,
     /// Tokens of the prompt, one test for each; 0 leaves the test out
@@ -52,6 +57,13 @@ pub(crate) struct Arguments {
     format: Format,
     #[command(flatten)]
     engine: EngineArguments,
+    #[command(flatten)]
+    baseline: baseline::BaselineArguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Part {
+    Kernel(kernel::KernelArguments),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -62,7 +74,11 @@ enum Format {
 }
 
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<()> {
+    if let Some(Part::Kernel(arguments)) = &arguments.part {
+        return kernel::run(arguments, output);
+    }
     let options = arguments.options()?;
+    let baseline = arguments.baseline.read("qint.bench/1")?;
     let model = arguments.subject.open(&arguments.engine)?;
     let longest = options.prompts.iter().chain(&options.generations).max().copied().unwrap_or_default();
     let (deepest, context) = (arguments.depth.saturating_add(longest), model.architecture().context);
@@ -73,19 +89,20 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<()> {
     let mut engine = arguments.engine.execution.engine(output)?;
     let interrupt = Interrupt::watch();
     let bench = bench::run(&mut engine, model.weights(), &options, interrupt.flag())?;
+    let document = json!({
+        "model": model.name(),
+        "limits": bench.limits,
+        "bytes_per_token": bench.work.bytes_per_token,
+        "results": bench.results,
+    });
     if output.is_json() || arguments.format == Format::Json {
-        let fields = json!({
-            "model": model.name(),
-            "limits": bench.limits,
-            "bytes_per_token": bench.work.bytes_per_token,
-            "results": bench.results,
-        });
-        return output.document("bench", Loaded::used(&engine), fields);
+        output.document("bench", Loaded::used(&engine), document.clone())?;
+    } else if arguments.format == Format::Csv {
+        table::csv(&bench, output)?;
+    } else {
+        table::markdown(&bench, model.name(), output)?;
     }
-    match arguments.format {
-        Format::Csv => table::csv(&bench, output),
-        _ => table::markdown(&bench, model.name(), output),
-    }
+    baseline.map_or(Ok(()), |baseline| baseline.check(&document, output))
 }
 
 impl Arguments {

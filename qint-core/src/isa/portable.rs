@@ -120,10 +120,13 @@ impl Isa for Portable {
     }
     #[inline(always)]
     fn dot4(self, sums: [i32; 16], unsigned: Words, signed: Words) -> [i32; 16] {
+        let product = |i: usize, c: u32| {
+            let (a, b) = (unsigned[i] >> (8 * c) & 0xff, signed[i] << (24 - 8 * c));
+            a.cast_signed() * (b.cast_signed() >> 24)
+        };
         core::array::from_fn(|i| {
-            let (unsigned, signed) = (unsigned[i].to_le_bytes(), signed[i].to_le_bytes());
-            let products = unsigned.iter().zip(signed).map(|(&a, b)| i32::from(a) * i32::from(b.cast_signed()));
-            sums[i].wrapping_add(products.sum())
+            let products = product(i, 0) + product(i, 1) + product(i, 2) + product(i, 3);
+            sums[i].wrapping_add(products)
         })
     }
 
