@@ -1,11 +1,11 @@
-//! A file's bytes as one slice: mapped, or read into memory that starts at a multiple of 64.
+//! A file's bytes as one slice: mapped, or read into memory of huge pages.
 //!
 //! Both forms start aligned for every number that a container or checkpoint holds, so typed views ([`values`]) borrow
 //! instead of copying. All formats here are little-endian; so must the machine be.
 //!
 //! A mapped file must not shrink while it is in use: the system answers an access behind its new end with SIGBUS. Where
 //! that can happen (network file systems, files that others truncate), use [`Loading::Read`].
-use crate::{Error, Result};
+use crate::{Error, Result, pages::Pages};
 use half::{bf16, f16};
 use std::{
     fs::File,
@@ -34,19 +34,8 @@ pub struct Mapping(Storage);
 #[derive(Debug)]
 enum Storage {
     Mapped(memmap2::Mmap),
-    Read(AlignedBytes),
+    Read(Pages),
 }
-
-/// `length` bytes that start at a multiple of 64.
-#[derive(Debug)]
-struct AlignedBytes {
-    lines: Vec<Line>,
-    length: usize,
-}
-
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(64))]
-struct Line([u8; 64]);
 
 /// Numbers that any bytes are valid for.
 pub trait Number: Copy + sealed::Sealed {}
@@ -78,7 +67,7 @@ impl Mapping {
                 let _ = mapped.advise(memmap2::Advice::HugePage); // only some file systems have them
                 Storage::Mapped(mapped)
             }
-            Loading::Read => Storage::Read(AlignedBytes::read(file, path)?),
+            Loading::Read => Storage::Read(read(file, path)?),
         };
         Ok(Mapping(storage))
     }
@@ -90,7 +79,7 @@ impl Deref for Mapping {
     fn deref(&self) -> &[u8] {
         match &self.0 {
             Storage::Mapped(bytes) => bytes,
-            Storage::Read(bytes) => bytes.as_slice(),
+            Storage::Read(bytes) => bytes,
         }
     }
 }
@@ -129,34 +118,11 @@ fn map(file: &File) -> io::Result<memmap2::Mmap> {
     unsafe { memmap2::Mmap::map(file) }
 }
 
-impl AlignedBytes {
-    fn read(mut file: File, path: &Path) -> Result<AlignedBytes> {
-        let size = file.metadata().map_err(Error::io(path))?.len();
-        let too_large = |_| Error::Resources {
-            what: format!("reading {}", path.display()),
-            needed: size,
-            available: isize::MAX as u64,
-        };
-        let length = usize::try_from(size).map_err(|_| too_large(()))?;
-        let mut lines = Vec::new();
-        lines.try_reserve_exact(length.div_ceil(64)).map_err(|_| too_large(()))?;
-        lines.resize(length.div_ceil(64), Line([0; 64]));
-        let mut bytes = AlignedBytes { lines, length };
-        file.read_exact(bytes.as_mut_slice()).map_err(Error::io(path))?;
-        Ok(bytes)
-    }
-
-    #[allow(unsafe_code)]
-    fn as_slice(&self) -> &[u8] {
-        // SAFETY: `lines` holds at least `length` initialized bytes (`read`), without padding between them.
-        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.length) }
-    }
-
-    #[allow(unsafe_code)]
-    fn as_mut_slice(&mut self) -> &mut [u8] {
-        // SAFETY: as in `as_slice`; the borrow is exclusive.
-        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.length) }
-    }
+fn read(mut file: File, path: &Path) -> Result<Pages> {
+    let size = file.metadata().map_err(Error::io(path))?.len();
+    let mut bytes = Pages::new(usize::try_from(size).unwrap_or(usize::MAX), &format!("reading {}", path.display()))?;
+    file.read_exact(&mut bytes).map_err(Error::io(path))?;
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -190,10 +156,10 @@ mod tests {
 
     #[test]
     fn views_need_alignment_and_whole_numbers() {
-        let lines = AlignedBytes { lines: vec![Line([0; 64]); 1], length: 64 };
-        assert_eq!(values::<f32>(lines.as_slice()).unwrap().len(), 16);
-        assert!(values::<f32>(&lines.as_slice()[1..5]).is_none());
-        assert!(values::<f32>(&lines.as_slice()[..6]).is_none());
-        assert_eq!(values::<bf16>(&lines.as_slice()[2..6]).unwrap().len(), 2);
+        let bytes = Pages::new(64, "test").unwrap();
+        assert_eq!(values::<f32>(&bytes).unwrap().len(), 16);
+        assert!(values::<f32>(&bytes[1..5]).is_none());
+        assert!(values::<f32>(&bytes[..6]).is_none());
+        assert_eq!(values::<bf16>(&bytes[2..6]).unwrap().len(), 2);
     }
 }

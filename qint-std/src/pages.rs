@@ -2,7 +2,8 @@
 //!
 //! A core that reads memory in pages of 4 KiB spends a third of its time looking pages up; in pages of 2 MiB it reads as
 //! fast as the memory delivers. What is read from end to end over and over (weights, the buffer of [`crate::roofline`])
-//! therefore lives here. Where the system refuses huge pages the memory is ordinary, and nothing else changes.
+//! therefore lives here. What is smaller than a huge page gets ordinary ones, and so does everything where the system refuses
+//! huge ones; nothing else changes.
 use crate::{Error, Result, engine::memory_available};
 use std::{
     fmt,
@@ -47,7 +48,9 @@ impl Pages {
         let mapped = length.checked_next_multiple_of(HUGE_PAGE).and_then(|whole| whole.checked_add(HUGE_PAGE));
         let map = mapped.and_then(|mapped| memmap2::MmapMut::map_anon(mapped).ok()).ok_or_else(short)?;
         #[cfg(target_os = "linux")]
-        let _ = map.advise(memmap2::Advice::HugePage); // ordinary pages do as well
+        if length >= HUGE_PAGE {
+            let _ = map.advise(memmap2::Advice::HugePage); // ordinary pages do as well
+        }
         let address = map.as_ptr().addr();
         Ok(Pages { start: address.next_multiple_of(HUGE_PAGE) - address, map, length })
     }
