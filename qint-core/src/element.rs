@@ -15,21 +15,33 @@ pub(crate) trait Element: Copy + Send + Sync {
 /// Up to sixteen numbers; zeros fill the lanes that are left.
 #[inline(always)]
 pub(crate) fn load_part<I: Isa, T: Element>(isa: I, values: &[T]) -> I::F32 {
-    let mut lanes = [T::ZERO; LANES];
-    for (lane, &value) in lanes.iter_mut().zip(values) {
-        *lane = value;
+    if let Some(values) = values.first_chunk() {
+        return T::load(isa, values);
     }
+    let mut lanes = [T::ZERO; LANES];
+    lanes[..values.len()].copy_from_slice(values);
     T::load(isa, &lanes)
 }
 
 /// The first `to.len()` lanes, at most sixteen.
 #[inline(always)]
 pub(crate) fn store_part<I: Isa>(isa: I, values: I::F32, to: &mut [f32]) {
+    if let Some(to) = to.first_chunk_mut() {
+        return isa.store(values, to);
+    }
     let mut lanes = [0.0; LANES];
     isa.store(values, &mut lanes);
-    for (to, lane) in to.iter_mut().zip(lanes) {
-        *to = lane;
+    to.copy_from_slice(&lanes[..to.len()]);
+}
+
+/// The largest magnitude in `x`; infinity or NaN if `x` has one. 0 of nothing.
+#[inline(always)]
+pub(crate) fn largest_magnitude<I: Isa>(isa: I, x: &[f32]) -> f32 {
+    let mut largest = isa.zero();
+    for part in x.chunks(LANES) {
+        largest = isa.max_i32(largest, isa.magnitude_bits(load_part(isa, part)));
     }
+    f32::from_bits(isa.largest_i32(largest).cast_unsigned())
 }
 
 /// Every number a of `x` becomes `f(a, b)` with its neighbour b in `y`, which is as long.

@@ -274,3 +274,59 @@ fn bytes_are_masked_looked_up_and_narrowed() {
         }
     }
 }
+
+struct Narrow {
+    halves: Lanes,
+    words: Lanes,
+    a: [i8; 32],
+    b: [i16; 2],
+}
+
+impl Operation for &Narrow {
+    type Output = ([f16; 16], [i16; 16], [i32; 16], f32);
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) -> Self::Output {
+        let (mut halves, mut words, mut sums) = ([f16::ZERO; 16], [0; 16], [0; 16]);
+        isa.store_f16(isa.load(&self.halves), &mut halves);
+        let integers = isa.round_to_i32(isa.load(&self.words));
+        isa.store_i16(integers, &mut words);
+        isa.store_i32(isa.dot2(integers, isa.splat_pair(self.b), isa.load_pairs(&self.a)), &mut sums);
+        isa.prefetch_far(&self.a, 1 << 40);
+        (halves, words, sums, isa.largest(isa.load(&self.words)))
+    }
+}
+
+#[test]
+fn numbers_are_narrowed_and_multiplied_in_pairs() {
+    let mut random = Random(8);
+    for _ in 0..ROUNDS {
+        let halves: Lanes = std::array::from_fn(|_| {
+            // Neighbourhoods of every binary16 number and of the points between them, up to infinity; subnormals.
+            let half = f16::from_bits(random.within(0..0x7c01) as u16).to_f32();
+            let ulps = random.one_of(&[-1, 0, 1, 0xfff, 0x1000, 0x1001]);
+            let near = f32::from_bits(half.to_bits().wrapping_add_signed(ulps));
+            let near = if near.is_nan() { half } else { near };
+            let others =
+                [65519.996, 65520.0, 1e30, 2f32.powi(-25), 3.0 * 2f32.powi(-25), f32::INFINITY, random.scale()];
+            let other = random.one_of(&others);
+            random.one_of(&[near, -near, other, -other])
+        });
+        let narrow = Narrow {
+            halves,
+            words: std::array::from_fn(|_| random.within(0..1 << 16) as f32 - 32768.0),
+            a: std::array::from_fn(|_| random.bits() as i8),
+            b: [random.bits() as i16, random.bits() as i16],
+        };
+        let words = narrow.words.map(|x| x as i16);
+        let pair =
+            |i: usize| [0, 1].map(|k| i32::from(narrow.a[2 * i + k]) * i32::from(narrow.b[k])).iter().sum::<i32>();
+        let sums: [i32; 16] = std::array::from_fn(|i| i32::from(words[i]) + pair(i));
+        let largest = narrow.words.into_iter().fold(f32::NEG_INFINITY, f32::max);
+        for backend in backends() {
+            let found = backend.run(&narrow);
+            let name = backend.name();
+            assert_eq!(found.0.map(f16::to_bits), halves.map(|x| f16::from_f32(x).to_bits()), "{name}: {halves:?}");
+            assert_eq!((found.1, found.2, found.3), (words, sums, largest), "{name}");
+        }
+    }
+}

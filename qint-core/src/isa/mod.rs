@@ -72,6 +72,8 @@ pub trait Isa: Copy + Send + Sync {
     const TILE: Tile;
     /// Whether levels of any unsigned byte are multiplied without saturating, so that shifts need not be undone before.
     const SHIFTED_LEVELS: bool;
+    /// Query rows of attention that share a key or value in registers: 1, 4 or 8.
+    const ROWS: usize;
 
     /// Runs `f` with this CPU's instructions enabled. `f` and what it calls must be `#[inline(always)]`.
     fn run<R>(self, f: impl FnOnce() -> R) -> R;
@@ -108,6 +110,8 @@ pub trait Isa: Copy + Send + Sync {
     fn load_bf16(self, values: &[half::bf16; 16]) -> Self::F32;
     /// Sixteen i8 as f32.
     fn load_i8(self, values: &[i8; 16]) -> Self::F32;
+    /// Sixteen IEEE binary16 numbers: nearest, ties to even; infinity from 65520 on.
+    fn store_f16(self, values: Self::F32, to: &mut [half::f16; 16]);
 
     /// Lane i: lanes (i, i ^ H) = (u, v) become u + v where bit H of i is clear, u − v (in lane order) where it is set.
     /// H is 1, 2, 4 or 8.
@@ -121,6 +125,14 @@ pub trait Isa: Copy + Send + Sync {
     fn max_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
     /// Sixteen integers.
     fn store_i32(self, values: Self::I32, to: &mut [i32; 16]);
+    /// Sixteen integers in −32768..=32767.
+    fn store_i16(self, values: Self::I32, to: &mut [i16; 16]);
+    /// Sixteen pairs of 16-bit integers: lane i holds numbers 2i and 2i + 1.
+    fn load_pairs(self, values: &[i8; 32]) -> Self::I32;
+    /// The same pair in all lanes.
+    fn splat_pair(self, pair: [i16; 2]) -> Self::I32;
+    /// `sum` plus both products of the pairs of a and b, modulo 2³².
+    fn dot2(self, sum: Self::I32, a: Self::I32, b: Self::I32) -> Self::I32;
     /// Thirty-two integers in −128..=127, as bytes.
     fn store_i8(self, low: Self::I32, high: Self::I32, to: &mut [i8; 32]);
     /// The bits of a number without its sign: ordered like the magnitudes, with infinity and NaN last.
@@ -131,6 +143,8 @@ pub trait Isa: Copy + Send + Sync {
 
     /// Asks for the cache line `distance` bytes after `bytes`, wherever that is; changes no result.
     fn prefetch(self, bytes: &[u8; 64], distance: usize);
+    /// As `prefetch`, counted from any place and into the second-level cache.
+    fn prefetch_far<T>(self, place: &T, distance: usize);
     /// The 64 bytes of a vector of codes.
     fn load_bytes(self, bytes: &[u8; 64]) -> Self::Bytes;
     /// The 64 bytes of a vector.
@@ -171,6 +185,15 @@ pub trait Isa: Copy + Send + Sync {
         }
         lanes[0]
     }
+
+    /// The largest of all lanes, none of which is NaN; of zeros, either.
+    #[inline(always)]
+    fn largest(self, a: Self::F32) -> f32 {
+        let mut lanes = [0.0; 16];
+        self.store(a, &mut lanes);
+        lanes.into_iter().fold(f32::NEG_INFINITY, |largest, x| if x > largest { x } else { largest })
+    }
+
     /// The exact sum of all lanes.
     #[inline(always)]
     fn sum_i32(self, a: Self::I32) -> i32 {
@@ -194,4 +217,10 @@ pub trait Isa: Copy + Send + Sync {
 fn word(quad: [i8; 4]) -> i32 {
     let [a, b, c, d] = quad;
     i32::from_le_bytes([a.cast_unsigned(), b.cast_unsigned(), c.cast_unsigned(), d.cast_unsigned()])
+}
+
+/// Two 16-bit integers as one lane, the first in its low half.
+#[inline(always)]
+fn pair([low, high]: [i16; 2]) -> i32 {
+    i32::from(low) & 0xffff | i32::from(high) << 16
 }

@@ -1,5 +1,5 @@
 //! The token of every CPU: plain Rust over arrays of sixteen.
-use super::{GroupInputs, GroupLevels, Isa, Lanes, LevelRange, Tile};
+use super::{GroupInputs, GroupLevels, Isa, Lanes, LevelRange, Tile, pair};
 use half::{bf16, f16};
 
 /// No requirement at all.
@@ -20,6 +20,7 @@ impl Isa for Portable {
     type Bytes = Words;
     const TILE: Tile = Tile::Small;
     const SHIFTED_LEVELS: bool = false;
+    const ROWS: usize = 1;
 
     #[inline(always)]
     fn run<R>(self, f: impl FnOnce() -> R) -> R {
@@ -90,6 +91,10 @@ impl Isa for Portable {
         values.map(f32::from)
     }
     #[inline(always)]
+    fn store_f16(self, values: Lanes, to: &mut [f16; 16]) {
+        *to = values.map(f16::from_f32);
+    }
+    #[inline(always)]
     fn butterfly<const H: usize>(self, a: Lanes) -> Lanes {
         core::array::from_fn(|i| if i & H == 0 { a[i] + a[i ^ H] } else { a[i ^ H] - a[i] })
     }
@@ -109,6 +114,26 @@ impl Isa for Portable {
     #[inline(always)]
     fn store_i32(self, values: [i32; 16], to: &mut [i32; 16]) {
         *to = values;
+    }
+    #[inline(always)]
+    fn store_i16(self, values: [i32; 16], to: &mut [i16; 16]) {
+        *to = values.map(|x| x as i16);
+    }
+    #[inline(always)]
+    fn load_pairs(self, values: &[i8; 32]) -> [i32; 16] {
+        core::array::from_fn(|i| pair([i16::from(values[2 * i]), i16::from(values[2 * i + 1])]))
+    }
+    #[inline(always)]
+    fn splat_pair(self, values: [i16; 2]) -> [i32; 16] {
+        [pair(values); 16]
+    }
+    #[inline(always)]
+    fn dot2(self, sum: [i32; 16], a: [i32; 16], b: [i32; 16]) -> [i32; 16] {
+        let low = |x: i32| i32::from(x as i16);
+        core::array::from_fn(|i| {
+            let products = low(a[i]) * low(b[i]);
+            sum[i].wrapping_add(products).wrapping_add((a[i] >> 16) * (b[i] >> 16))
+        })
     }
     #[inline(always)]
     fn store_i8(self, low: [i32; 16], high: [i32; 16], to: &mut [i8; 32]) {
@@ -132,6 +157,8 @@ impl Isa for Portable {
 
     #[inline(always)]
     fn prefetch(self, _: &[u8; 64], _: usize) {}
+    #[inline(always)]
+    fn prefetch_far<T>(self, _: &T, _: usize) {}
     #[inline(always)]
     fn load_bytes(self, bytes: &[u8; 64]) -> Words {
         let (quads, _) = bytes.as_chunks::<4>();

@@ -16,8 +16,11 @@
 //! Every `input` is quantized once per token where its matrices are quantized. Steps "by token" of a single token run on the
 //! calling thread: they are shorter than a fork and a join.
 use super::{
-    Config, Layer, Plan, PlanRequest, Sequence, Weights, Workspace, attention, batch, embedding,
+    Config, KvCache, Layer, Plan, PlanRequest, Sequence, Weights, Workspace,
+    attention::{self, Block},
+    batch, embedding,
     input::{Input, InputBuffers, InputShape},
+    kv_store::Write,
     plan::Sizes,
     rope,
 };
@@ -253,7 +256,7 @@ impl Pass<'_> {
         (mut k, mut v): (&mut [f32], &mut [f32]),
         mut rotary: &[f32],
     ) -> Result<(), Error> {
-        let (head_dim, kv_dim) = (self.config.head_dim, self.config.kv_dim());
+        let (backend, head_dim, kv_dim) = (self.backend, self.config.head_dim, self.config.kv_dim());
         let items = sequences.iter_mut().flat_map(|sequence| {
             let (tokens, first) = (sequence.tokens.len(), sequence.cache.len());
             let keys = k.split_off_mut(..tokens * kv_dim).unwrap_or_default();
@@ -261,44 +264,45 @@ impl Pass<'_> {
             let rotary = rotary.split_off(..tokens * head_dim).unwrap_or_default();
             let keys = DisjointRows::new(keys, kv_dim, kv_dim, head_dim).map(move |rows| (rows, Some(rotary)));
             let values = DisjointRows::new(values, kv_dim, kv_dim, head_dim).map(|rows| (rows, None));
-            keys.chain(values).zip(sequence.cache.layer_mut(layer)).map(move |(vectors, room)| (vectors, room, first))
+            let vectors = keys.chain(values).zip(sequence.cache.layer_mut(layer));
+            vectors.map(move |((vectors, rotary), room)| Write { room, first, vectors, rotary })
         });
-        let stored = all(self.by_token(), items, |((mut vectors, rotary), mut room, first)| {
-            let mut stored = true;
-            for token in 0..vectors.tokens() {
-                let vector = vectors.token(token);
-                if let Some(rotary) = rotary {
-                    rope::rotate(vector, &rotary[token * head_dim..][..head_dim]);
-                }
-                stored &= room.write(first + token, vector);
-            }
-            stored
-        });
+        let stored = all(self.by_token(), items, |write| backend.run(write));
         if stored { Ok(()) } else { Err(Error::NotFinite { at: "keys and values" }) }
     }
 
     /// Rotates and scales the queries; writes attention outputs to `out`, `[tokens][padded heads · head_dim]`.
-    fn attend(&self, layer: usize, sequences: &[Sequence<'_, '_>], q: &mut [f32], rotary: &[f32], out: &mut [f32]) {
-        let (backend, config) = (self.backend, self.config);
-        let (head_dim, q_dim) = (config.head_dim, config.q_dim());
-        let shared = config.heads / config.kv_heads;
+    fn attend(
+        &self,
+        layer: usize,
+        sequences: &[Sequence<'_, '_>],
+        mut q: &mut [f32],
+        mut rotary: &[f32],
+        mut out: &mut [f32],
+    ) {
+        let (head_dim, q_dim, window) = (self.config.head_dim, self.config.q_dim(), self.config.sliding_window);
+        let (padded, shared, members) =
+            (padded_cols(q_dim), self.config.heads / self.config.kv_heads, self.team.size());
         // All heads that share a KV head together, unless members would have nothing to do.
-        let heads = if self.tokens * config.kv_heads < self.team.size() { 1 } else { shared };
-        let scale = 1.0 / libm::sqrtf(head_dim as f32);
-        let rows = q.chunks_exact_mut(q_dim).zip(out.chunks_exact_mut(padded_cols(q_dim)));
-        let rows = batch::positions(sequences).zip(rotary.chunks_exact(head_dim)).zip(rows);
-        let items = rows.flat_map(|(place, (q, out))| {
-            let parts = q.chunks_exact_mut(heads * head_dim).zip(out.chunks_exact_mut(heads * head_dim));
-            parts.enumerate().map(move |(part, (q, out))| (place, part * heads / shared, q, out))
+        let heads = if self.tokens * self.config.kv_heads < members { 1 } else { shared };
+        // Some blocks of tokens for every member.
+        let block = (self.tokens * self.config.kv_heads / (4 * members.max(1))).clamp(1, 16);
+        let items = sequences.iter().flat_map(|sequence| {
+            let (cache, tokens): (&KvCache<'_>, _) = (sequence.cache, sequence.tokens.len());
+            let q = q.split_off_mut(..tokens * q_dim).unwrap_or_default().chunks_mut(block * q_dim);
+            let out = out.split_off_mut(..tokens * padded).unwrap_or_default().chunks_mut(block * padded);
+            let rotary = rotary.split_off(..tokens * head_dim).unwrap_or_default().chunks(block * head_dim);
+            q.zip(out).zip(rotary).enumerate().flat_map(move |(index, ((q, out), rotary))| {
+                let queries = DisjointRows::new(q, q_dim, q_dim, heads * head_dim);
+                let out = DisjointRows::new(out, padded, q_dim, heads * head_dim);
+                let first = cache.len() + index * block;
+                queries.zip(out).enumerate().map(move |(part, (queries, out))| {
+                    let head = cache.head(layer, part * heads / shared);
+                    (head, Block { first, window, head_dim, rotary, queries, out })
+                })
+            })
         });
-        for_each(self.team, items, |(((cache, position), rotary), kv_head, q, out)| {
-            for head in q.chunks_exact_mut(head_dim) {
-                rope::rotate(head, rotary);
-                head.iter_mut().for_each(|x| *x *= scale);
-            }
-            let first = config.sliding_window.map_or(0, |window| (position + 1).saturating_sub(window));
-            attention::attend(backend, cache.head(layer, kv_head), first..position + 1, head_dim, q, out);
-        });
+        for_each(self.team, items, |(head, block)| attention::attend(self.backend, head, block));
     }
 
     fn head(&self, sequences: &[Sequence<'_, '_>], buffers: &mut Buffers<'_>, logits: &mut [f32]) -> Result<(), Error> {

@@ -1,9 +1,15 @@
 //! The keys and values of one sequence.
 //!
-//! Order: `[layer][keys, values][KV head][position][head_dim]`, so one head's positions are neighbours; scales of
-//! [`KvKind::I8`]: `[layer][keys, values][KV head][position]`.
-use super::{Config, KvStore, config::expect};
-use crate::{Error, matrix::expect_length};
+//! Order: `[layer][keys, values][KV head]`, each KV head's keys with positions in lanes and its values with components in lanes
+//! (`kv_order` has the details); scales of [`KvKind::I8`]: `[layer][keys, values][KV head][position]`. Positions are rounded
+//! up to a multiple of 16. The order is the same for every backend.
+use super::{
+    Config, KvStore,
+    config::expect,
+    kv_order::{KvOrder, Part},
+    kv_store::Room,
+};
+use crate::{Error, element::LANES, matrix::expect_length};
 use half::f16;
 
 /// How keys and values are stored.
@@ -37,9 +43,16 @@ pub struct KvCache<'a> {
     len: usize,
 }
 
-/// One KV head's keys and values in one layer, `[capacity][head_dim]`; scales are `[capacity]`.
+/// One KV head's keys and values in one layer, and how they lie.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum HeadView<'a> {
+pub(super) struct HeadView<'a> {
+    pub(super) order: KvOrder,
+    pub(super) numbers: HeadNumbers<'a>,
+}
+
+/// Keys and values as [`KvOrder`] says; scales are `[capacity]`.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum HeadNumbers<'a> {
     F32 { keys: &'a [f32], values: &'a [f32] },
     F16 { keys: &'a [f16], values: &'a [f16] },
     I8 { keys: &'a [i8], values: &'a [i8], key_scales: &'a [f32], value_scales: &'a [f32] },
@@ -54,13 +67,15 @@ impl KvPlan {
         if let Err(error) = config.check() {
             return Err(error);
         }
-        let limit = isize::MAX as usize / size_of::<f32>() / 2 / config.head_dim / config.kv_heads / config.layers;
+        let heads = config.layers * config.kv_heads;
+        let width = KvOrder::new(0, config.head_dim).width();
+        let limit = isize::MAX as usize / size_of::<f32>() / 2 / width / heads / LANES * LANES;
         if capacity == 0 || capacity > limit {
             return Err(Error::Dimension { what: "KV positions", given: capacity, limit });
         }
-        let vectors = 2 * config.layers * config.kv_heads * capacity;
-        let scales = if matches!(kind, KvKind::I8) { vectors } else { 0 };
-        Ok(KvPlan { values: vectors * config.head_dim, scales })
+        let order = KvOrder::new(capacity, config.head_dim);
+        let scales = if matches!(kind, KvKind::I8) { 2 * heads * order.capacity() } else { 0 };
+        Ok(KvPlan { values: heads * (order.numbers(Part::Keys) + order.numbers(Part::Values)), scales })
     }
 }
 
@@ -126,28 +141,41 @@ impl<'a> KvCache<'a> {
         self.len += count;
     }
 
-    /// What `kv_head` stored in `layer`.
-    pub(super) fn head(&self, layer: usize, kv_head: usize) -> HeadView<'_> {
-        let keys = 2 * layer * self.kv_heads + kv_head;
-        let values = keys + self.kv_heads;
-        let part = |head: usize, width: usize| head * self.capacity * width..(head + 1) * self.capacity * width;
-        let (k, v) = (part(keys, self.head_dim), part(values, self.head_dim));
-        match &self.store {
-            KvStore::F32(all) => HeadView::F32 { keys: &all[k], values: &all[v] },
-            KvStore::F16(all) => HeadView::F16 { keys: &all[k], values: &all[v] },
-            KvStore::I8 { codes, scales } => {
-                let (key_scales, value_scales) = (&scales[part(keys, 1)], &scales[part(values, 1)]);
-                HeadView::I8 { keys: &codes[k], values: &codes[v], key_scales, value_scales }
-            }
-        }
+    fn order(&self) -> KvOrder {
+        KvOrder::new(self.capacity, self.head_dim)
     }
 
-    /// Room in one layer: the keys of all KV heads, then their values, each `[capacity][head_dim]`.
-    pub(super) fn layer_mut(&mut self, layer: usize) -> impl Iterator<Item = KvStore<'_>> + Send {
-        let (heads, capacity, head_dim) = (2 * self.kv_heads, self.capacity, self.head_dim);
+    /// What `kv_head` stored in `layer`.
+    pub(super) fn head(&self, layer: usize, kv_head: usize) -> HeadView<'_> {
+        let order = self.order();
+        let (keys, values) = (order.numbers(Part::Keys), order.numbers(Part::Values));
+        let first = layer * self.kv_heads * (keys + values);
+        let k = first + kv_head * keys..first + (kv_head + 1) * keys;
+        let first = first + self.kv_heads * keys;
+        let v = first + kv_head * values..first + (kv_head + 1) * values;
+        let numbers = match &self.store {
+            KvStore::F32(all) => HeadNumbers::F32 { keys: &all[k], values: &all[v] },
+            KvStore::F16(all) => HeadNumbers::F16 { keys: &all[k], values: &all[v] },
+            KvStore::I8 { codes, scales } => {
+                let part = |head: usize| &scales[head * order.capacity()..(head + 1) * order.capacity()];
+                let head = 2 * layer * self.kv_heads + kv_head;
+                let (key_scales, value_scales) = (part(head), part(head + self.kv_heads));
+                HeadNumbers::I8 { keys: &codes[k], values: &codes[v], key_scales, value_scales }
+            }
+        };
+        HeadView { order, numbers }
+    }
+
+    /// Room in one layer: for the keys of all KV heads, then for their values.
+    pub(super) fn layer_mut(&mut self, layer: usize) -> impl Iterator<Item = Room<'_>> + Send {
+        let (heads, order) = (self.kv_heads, self.order());
+        let (keys, values) = (order.numbers(Part::Keys), order.numbers(Part::Values));
         let mut left = self.store.reborrow();
-        left.split_off(layer * heads * capacity, head_dim);
-        (0..heads).map(move |_| left.split_off(capacity, head_dim))
+        left.split_off(layer * heads * (keys + values), 2 * layer * heads * order.capacity());
+        (0..2 * heads).map(move |index| {
+            let part = if index < heads { Part::Keys } else { Part::Values };
+            Room { order, part, store: left.split_off(order.numbers(part), order.capacity()) }
+        })
     }
 
     /// Whether it was made for such a model.

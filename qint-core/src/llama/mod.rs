@@ -45,6 +45,7 @@ mod embedding;
 mod forward;
 mod input;
 mod kv;
+mod kv_order;
 mod kv_store;
 mod plan;
 mod rope;

@@ -3,6 +3,10 @@
 //! Pair c of a head is (c, c + head_dim/2). Its frequency is f = theta^(−2c/head_dim), stretched as [`RopeScaling`] says;
 //! its angle position · f. All in f64 by libm; only cosine and sine are rounded to f32.
 use super::{Config, RopeScaling};
+use crate::{
+    element::{LANES, load_part, store_part},
+    isa::Isa,
+};
 use core::f64::consts::TAU;
 
 /// Fills `rotary`, `[head_dim]`, for one position: cosines of all pairs, then their sines.
@@ -15,13 +19,19 @@ pub(super) fn fill(config: &Config, position: usize, rotary: &mut [f32]) {
     }
 }
 
-/// Turns one head, `[head_dim]`, by a position's `rotary`.
-pub(super) fn rotate(head: &mut [f32], rotary: &[f32]) {
+/// Turns one head, `[head_dim]`, by a position's `rotary`: (a, b) becomes (a·cos − b·sin, b·cos + a·sin), every operation
+/// rounded.
+#[inline(always)]
+pub(super) fn rotate<I: Isa>(isa: I, head: &mut [f32], rotary: &[f32]) {
     let half = head.len() / 2;
     let (first, second) = head.split_at_mut(half);
     let (cosines, sines) = rotary.split_at(half);
-    for (((a, b), cos), sin) in first.iter_mut().zip(second).zip(cosines).zip(sines) {
-        (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
+    let vectors = first.chunks_mut(LANES).zip(second.chunks_mut(LANES));
+    for ((first, second), (cos, sin)) in vectors.zip(cosines.chunks(LANES).zip(sines.chunks(LANES))) {
+        let (a, b) = (load_part(isa, first), load_part(isa, second));
+        let (cos, sin) = (load_part(isa, cos), load_part(isa, sin));
+        store_part(isa, isa.sub(isa.mul(a, cos), isa.mul(b, sin)), first);
+        store_part(isa, isa.add(isa.mul(b, cos), isa.mul(a, sin)), second);
     }
 }
 

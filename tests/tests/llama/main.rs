@@ -93,8 +93,8 @@ fn greedy_ids_are_those_of_transformers() {
 fn for_each_model(test: impl Fn(&str, &Weights<'_>, &[u32])) {
     for family in FAMILIES {
         let checkpoint = Checkpoint::load(family);
-        // More than 64 positions, so that attention takes more than one chunk.
-        let tokens: Vec<u32> = checkpoint.golden.prompt.iter().cycle().take(85).copied().collect();
+        // More than 128 positions, so that attention takes more than one chunk.
+        let tokens: Vec<u32> = checkpoint.golden.prompt.iter().cycle().take(150).copied().collect();
         checkpoint.with_dense(|weights| test(family, weights, &tokens));
         with_quantized(&checkpoint, mixture, |weights| test(&format!("quantized {family}"), weights, &tokens));
     }
@@ -163,7 +163,7 @@ fn backends_change_no_bit() {
 fn company_in_a_batch_changes_no_bit() {
     for_each_model(|family, weights, tokens| {
         let setting = Setting { team: &Threads(2), ..Setting::new(KvKind::I8) };
-        let prompts = [&tokens[..31], &tokens[5..6], &tokens[7..80]];
+        let prompts = [&tokens[..31], &tokens[5..6], &tokens[7..140]];
         let alone = prompts.map(|prompt| score(setting, weights, prompt, usize::MAX));
         let mut memories = prompts.map(|prompt| Memory::new(weights.config(), setting.kind, prompt.len()));
         let mut together = [const { Vec::new() }; 3];

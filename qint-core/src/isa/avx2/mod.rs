@@ -33,6 +33,7 @@ impl Isa for Avx2 {
     type Bytes = Bytes;
     const TILE: Tile = Tile::Small;
     const SHIFTED_LEVELS: bool = false;
+    const ROWS: usize = 4;
 
     #[inline(always)]
     fn run<R>(self, f: impl FnOnce() -> R) -> R {
@@ -108,6 +109,12 @@ impl Isa for Avx2 {
         self.to_f32(self.widen_i8(values))
     }
     #[inline(always)]
+    fn store_f16(self, values: F32, to: &mut [f16; 16]) {
+        let (halves, _) = to.as_chunks_mut::<8>();
+        self.store_f16x8(self.narrow_to_f16(values[0]), &mut halves[0]);
+        self.store_f16x8(self.narrow_to_f16(values[1]), &mut halves[1]);
+    }
+    #[inline(always)]
     fn butterfly<const H: usize>(self, a: F32) -> F32 {
         const { assert!(H == 1 || H == 2 || H == 4 || H == 8) };
         if H == 8 {
@@ -136,6 +143,28 @@ impl Isa for Avx2 {
         self.store_i32x8(values[1], &mut halves[1]);
     }
     #[inline(always)]
+    fn store_i16(self, values: I32, to: &mut [i16; 16]) {
+        self.store_i16x16(self.narrow_to_i16(values), to);
+    }
+    #[inline(always)]
+    fn load_pairs(self, values: &[i8; 32]) -> I32 {
+        let (halves, _) = values.as_chunks::<16>();
+        [self.widen_to_i16(&halves[0]), self.widen_to_i16(&halves[1])]
+    }
+    #[inline(always)]
+    fn splat_pair(self, pair: [i16; 2]) -> I32 {
+        [self.splat_i32(super::pair(pair)); 2]
+    }
+    #[inline(always)]
+    fn dot2(self, sum: I32, a: I32, b: I32) -> I32 {
+        let products = [self.multiply_add_i16(a[0], b[0]), self.multiply_add_i16(a[1], b[1])];
+        self.add_i32(sum, products)
+    }
+    #[inline(always)]
+    fn largest(self, a: F32) -> f32 {
+        self.largest_f32(self.max_f32(a[0], a[1]))
+    }
+    #[inline(always)]
     fn store_i8(self, low: I32, high: I32, to: &mut [i8; 32]) {
         self.store_i8x32(self.narrow_to_i8(low, high), to);
     }
@@ -153,6 +182,10 @@ impl Isa for Avx2 {
     #[inline(always)]
     fn prefetch(self, bytes: &[u8; 64], distance: usize) {
         self.prefetch_line(bytes, distance);
+    }
+    #[inline(always)]
+    fn prefetch_far<T>(self, place: &T, distance: usize) {
+        self.prefetch_into_l2(core::ptr::from_ref(place).cast(), distance);
     }
     #[inline(always)]
     fn load_bytes(self, bytes: &[u8; 64]) -> Bytes {

@@ -28,6 +28,14 @@ operations! { Avx2, "avx2,fma,f16c",
         // SAFETY: the array is 32 bytes long; no alignment is needed.
         unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), bytes) }
     }
+    fn store_i16x16(values: __m256i, to: &mut [i16; 16]) {
+        // SAFETY: the array is 32 bytes long; no alignment is needed.
+        unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), values) }
+    }
+    fn store_f16x8(values: __m128i, to: &mut [f16; 8]) {
+        // SAFETY: the array is 16 bytes long; no alignment is needed.
+        unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), values) }
+    }
     fn store_i32x8(values: __m256i, to: &mut [i32; 8]) {
         // SAFETY: the array is 32 bytes long; no alignment is needed.
         unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), values) }
@@ -35,6 +43,10 @@ operations! { Avx2, "avx2,fma,f16c",
     /// A prefetch reads nothing and never faults: any address will do.
     fn prefetch_line(bytes: &[u8; 64], distance: usize) {
         _mm_prefetch::<_MM_HINT_T0>(bytes.as_ptr().wrapping_add(distance).cast())
+    }
+    /// As `prefetch_line`.
+    fn prefetch_into_l2(place: *const i8, distance: usize) {
+        _mm_prefetch::<_MM_HINT_T1>(place.wrapping_add(distance))
     }
     fn load_u8x16(bytes: &[u8; 16]) -> __m128i {
         // SAFETY: the array is 16 bytes long; no alignment is needed.
@@ -71,6 +83,12 @@ operations! { Avx2, "avx2,fma,f16c",
     }
     fn add_exponent(a: __m256, exponent: __m256i) -> __m256 {
         _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a), _mm256_slli_epi32::<23>(exponent)))
+    }
+    fn narrow_to_f16(values: __m256) -> __m128i { _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(values) }
+    fn largest_f32(a: __m256) -> f32 {
+        let a = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
+        let a = _mm_max_ps(a, _mm_movehl_ps(a, a));
+        _mm_cvtss_f32(_mm_max_ss(a, _mm_movehdup_ps(a)))
     }
     fn bits_f16(values: __m128i) -> __m256 { _mm256_cvtph_ps(values) }
     fn bits_bf16(values: __m128i) -> __m256 {
@@ -121,6 +139,11 @@ operations! { Avx2, "avx2,fma,f16c",
         let (low, high) = (_mm_unpacklo_epi8(bytes, bytes), _mm_unpackhi_epi8(bytes, bytes));
         [_mm256_cvtepi8_epi16(low), _mm256_cvtepi8_epi16(high)]
     }
+    /// Sixteen numbers in −32768..=32767 in lane order.
+    fn narrow_to_i16(values: [__m256i; 2]) -> __m256i {
+        _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(values[0], values[1]))
+    }
+    fn bits_i16(bytes: __m128i) -> __m256i { _mm256_cvtepi8_epi16(bytes) }
     /// Thirty-two numbers in −128..=127 in lane order.
     fn narrow_to_i8(low: [__m256i; 2], high: [__m256i; 2]) -> __m256i {
         let words = [_mm256_packs_epi32(low[0], low[1]), _mm256_packs_epi32(high[0], high[1])];
@@ -141,6 +164,10 @@ impl Avx2 {
     #[inline(always)]
     pub(super) fn widen_i8(self, values: &[i8; 16]) -> [__m256i; 2] {
         self.bits_i8(self.load_i8x16(values))
+    }
+    #[inline(always)]
+    pub(super) fn widen_to_i16(self, values: &[i8; 16]) -> __m256i {
+        self.bits_i16(self.load_i8x16(values))
     }
     #[inline(always)]
     pub(super) fn pairs_of_i8(self, values: &[u8; 16]) -> [__m256i; 2] {

@@ -45,6 +45,7 @@ impl Isa for Avx512Vnni {
     type Bytes = __m512i;
     const TILE: Tile = Tile::Large;
     const SHIFTED_LEVELS: bool = true;
+    const ROWS: usize = 8;
 
     #[inline(always)]
     fn run<R>(self, f: impl FnOnce() -> R) -> R {
@@ -115,6 +116,10 @@ impl Isa for Avx512Vnni {
         self.i32_to_f32(self.widen_i8(self.load_i8x16(values)))
     }
     #[inline(always)]
+    fn store_f16(self, values: __m512, to: &mut [f16; 16]) {
+        self.store_f16x16(self.narrow_to_f16(values), to);
+    }
+    #[inline(always)]
     fn butterfly<const H: usize>(self, a: __m512) -> __m512 {
         const { assert!(H == 1 || H == 2 || H == 4 || H == 8) };
         self.butterfly_f32::<H>(a)
@@ -137,6 +142,26 @@ impl Isa for Avx512Vnni {
         self.store_i32x16(values, to);
     }
     #[inline(always)]
+    fn store_i16(self, values: __m512i, to: &mut [i16; 16]) {
+        self.store_i16x16(self.narrow_to_i16(values), to);
+    }
+    #[inline(always)]
+    fn load_pairs(self, values: &[i8; 32]) -> __m512i {
+        self.widen_to_i16(self.load_i8x32(values))
+    }
+    #[inline(always)]
+    fn splat_pair(self, pair: [i16; 2]) -> __m512i {
+        self.splat_i32(super::pair(pair))
+    }
+    #[inline(always)]
+    fn dot2(self, sum: __m512i, a: __m512i, b: __m512i) -> __m512i {
+        self.dot_pairs(sum, a, b)
+    }
+    #[inline(always)]
+    fn largest(self, a: __m512) -> f32 {
+        self.largest_f32(a)
+    }
+    #[inline(always)]
     fn store_i8(self, low: __m512i, high: __m512i, to: &mut [i8; 32]) {
         let (halves, _) = to.as_chunks_mut::<16>();
         self.store_i8x16(self.narrow_to_i8(low), &mut halves[0]);
@@ -154,6 +179,10 @@ impl Isa for Avx512Vnni {
     #[inline(always)]
     fn prefetch(self, bytes: &[u8; 64], distance: usize) {
         self.prefetch_line(bytes, distance);
+    }
+    #[inline(always)]
+    fn prefetch_far<T>(self, place: &T, distance: usize) {
+        self.prefetch_into_l2(core::ptr::from_ref(place).cast(), distance);
     }
     #[inline(always)]
     fn load_bytes(self, bytes: &[u8; 64]) -> __m512i {

@@ -32,6 +32,18 @@ operations! { Avx512Vnni, "avx512f,avx512bw,avx512vl,avx512vnni",
         // SAFETY: the array is 16 bytes long; no alignment is needed.
         unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), bytes) }
     }
+    fn store_i16x16(values: __m256i, to: &mut [i16; 16]) {
+        // SAFETY: the array is 32 bytes long; no alignment is needed.
+        unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), values) }
+    }
+    fn store_f16x16(values: __m256i, to: &mut [f16; 16]) {
+        // SAFETY: the array is 32 bytes long; no alignment is needed.
+        unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), values) }
+    }
+    fn load_i8x32(bytes: &[i8; 32]) -> __m256i {
+        // SAFETY: the array is 32 bytes long; no alignment is needed.
+        unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
+    }
     fn load_u8x16(bytes: &[u8; 16]) -> __m128i {
         // SAFETY: the array is 16 bytes long; no alignment is needed.
         unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
@@ -52,6 +64,10 @@ operations! { Avx512Vnni, "avx512f,avx512bw,avx512vl,avx512vnni",
     fn prefetch_line(bytes: &[u8; 64], distance: usize) {
         _mm_prefetch::<_MM_HINT_T0>(bytes.as_ptr().wrapping_add(distance).cast())
     }
+    /// As `prefetch_line`.
+    fn prefetch_into_l2(place: *const i8, distance: usize) {
+        _mm_prefetch::<_MM_HINT_T1>(place.wrapping_add(distance))
+    }
 }
 
 operations! { Avx512Vnni, "avx512f,avx512bw,avx512vl,avx512vnni",
@@ -69,6 +85,13 @@ operations! { Avx512Vnni, "avx512f,avx512bw,avx512vl,avx512vnni",
     fn without_sign(a: __m512) -> __m512i { _mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(i32::MAX)) }
     fn add_exponent(a: __m512, exponent: __m512i) -> __m512 {
         _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a), _mm512_slli_epi32::<23>(exponent)))
+    }
+    fn narrow_to_f16(values: __m512) -> __m256i { _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(values) }
+    fn largest_f32(a: __m512) -> f32 {
+        let a = _mm512_max_ps(a, _mm512_shuffle_f32x4::<0b01_00_11_10>(a, a));
+        let a = _mm512_castps512_ps128(_mm512_max_ps(a, _mm512_shuffle_f32x4::<0b10_11_00_01>(a, a)));
+        let a = _mm_max_ps(a, _mm_movehl_ps(a, a));
+        _mm_cvtss_f32(_mm_max_ss(a, _mm_movehdup_ps(a)))
     }
     fn widen_f16(values: __m256i) -> __m512 { _mm512_cvtph_ps(values) }
     fn widen_bf16(values: __m256i) -> __m512 {
@@ -95,6 +118,10 @@ operations! { Avx512Vnni, "avx512f,avx512bw,avx512vl,avx512vnni",
     fn shifted_i32(a: __m512i, count: u32) -> __m512i { _mm512_sra_epi32(a, _mm_cvtsi32_si128(count.cast_signed())) }
     /// `sum` and, per lane, four unsigned levels times four signed activations.
     fn dot4(sum: __m512i, levels: __m512i, quad: __m512i) -> __m512i { _mm512_dpbusd_epi32(sum, levels, quad) }
+    /// `sum` and, per lane, two products of 16-bit numbers.
+    fn dot_pairs(sum: __m512i, a: __m512i, b: __m512i) -> __m512i { _mm512_dpwssd_epi32(sum, a, b) }
+    fn widen_to_i16(bytes: __m256i) -> __m512i { _mm512_cvtepi8_epi16(bytes) }
+    fn narrow_to_i16(values: __m512i) -> __m256i { _mm512_cvtepi32_epi16(values) }
     fn widen_i8(bytes: __m128i) -> __m512i { _mm512_cvtepi8_epi32(bytes) }
     fn narrow_to_i8(values: __m512i) -> __m128i { _mm512_cvtepi32_epi8(values) }
     fn masked(bytes: __m512i, mask: u8) -> __m512i { _mm512_and_si512(bytes, _mm512_set1_epi8(mask.cast_signed())) }
