@@ -38,7 +38,7 @@ fn main() {
         for kind in [KvKind::I8, KvKind::F16, KvKind::F32] {
             check(backend, kind);
             // Portable code calls a function for every fma: one layer must do.
-            let (layers, prompt) = if backend.name() == "portable" { (1, 16) } else { (LAYERS, PROMPT) };
+            let (layers, prompt) = if backend.name() == "portable" { (1, 144) } else { (LAYERS, PROMPT) };
             let mut model = Model::new(backend, kind, layers, DEPTH + prompt);
             let cases =
                 [("1 token at 2048", DEPTH, 1), ("a prompt at 0", 0, prompt), ("a prompt at 2048", DEPTH, prompt)];
