@@ -45,7 +45,7 @@ pub struct ActivationFormat {
     pub block: ActivationBlock,
 }
 
-/// Columns whose codes are summed together in [`Activations::sums`]; the smallest group.
+/// Columns whose codes are summed together in [`Activations::sum`]; the smallest group.
 pub const SUM_COLS: usize = 32;
 /// Tokens whose quads are interleaved.
 pub const TOKEN_BLOCK: usize = 4;

@@ -138,7 +138,7 @@ pub trait Isa: Copy + Send + Sync {
     /// The bits of a number without its sign: ordered like the magnitudes, with infinity and NaN last.
     fn magnitude_bits(self, a: Self::F32) -> Self::I32;
     /// To every lane, its four bytes of `unsigned` (0..=127) times its four bytes of `signed` (i8, not −128), added: the
-    /// multiplier that [`dot32`](Isa::dot32) rests on, alone.
+    /// multiplier that [`dot_group`](Isa::dot_group) rests on, alone.
     fn dot4(self, sums: Self::I32, unsigned: Self::Bytes, signed: Self::Bytes) -> Self::I32;
 
     /// Asks for the cache line `distance` bytes after `bytes`, wherever that is; changes no result.
