@@ -1,79 +1,78 @@
 //! The rate that a backend's multiplier has when nothing holds it up: the limit that products are compared with.
 //!
 //! ```text
-//! for each round, for each of 8 quads, for each chain c:   sum[c] += levels[c] · quad        (Isa::dot4)
+//! for each round, for each chain c:   sum[c] += levels[c mod L] · quad[c div L]        (Isa::dot4)
 //! ```
 //!
 //! 1. Chains are independent, so the multiplier's latency is hidden; operands come out of registers or the first cache.
-//! 2. How many chains are needed and how many fit the registers differs between CPUs: [`CHAINS`] lists what to try.
+//! 2. What fits the registers differs between CPUs; [`CHAINS`] lists what to try. Thirty-two registers of sixteen lanes hold
+//!    twelve sums and L = 12 vectors of levels, which all meet one quad. Sixteen registers of eight lanes hold four sums and
+//!    L = 1 vector of levels, which meets four quads; those are the multiplier's operands in memory.
 //! 3. It is the rate for any levels. AVX2 can do better for small ones, whose products are added before they are widened: there
 //!    q4-linear, q2-linear and q1 may pass 100 % of it.
-//! 4. The compiler must not compute a product once and reuse it: the operands' address is a secret to it in every round.
+//! 4. The compiler must neither reuse a product nor add products of several rounds before it adds them to a sum: the address of
+//!    the quads is a secret to it in every round.
 use crate::{
     backend::{Backend, Operation},
     isa::Isa,
 };
-use core::hint::black_box;
+use core::{array, hint::black_box};
 
 /// Numbers of chains worth trying; the quickest counts.
 pub const CHAINS: [usize; 2] = [4, 12];
-/// Quads in a round.
-const QUADS: usize = 8;
-
-type Operands = [[u8; 64]; 12];
 
 /// Multiplies `rounds` rounds on `chains` chains (a number of [`CHAINS`]; another counts as the largest) and returns the
 /// multiply-adds that were done. The caller takes the time.
 ///
 /// ```
 /// use qint_core::{backend::Backend, peak};
-/// assert_eq!(peak::multiply_adds(Backend::detect(), 4, 10), 10 * 4 * 8 * 64);
+/// assert_eq!(peak::multiply_adds(Backend::detect(), 4, 10), 10 * 4 * 64);
 /// ```
 pub fn multiply_adds(backend: Backend, chains: usize, rounds: u64) -> u64 {
-    let (levels, quads) = operands();
     let chains = if chains == CHAINS[0] {
-        black_box(backend.run(Rounds::<4> { levels: &levels, quads: &quads, rounds }));
+        black_box(backend.run(Rounds::<4, 1, 4>::new(rounds)));
         CHAINS[0]
     } else {
-        black_box(backend.run(Rounds::<12> { levels: &levels, quads: &quads, rounds }));
+        black_box(backend.run(Rounds::<12, 12, 1>::new(rounds)));
         CHAINS[1]
     };
-    rounds * (chains * QUADS * 64) as u64
+    rounds * (chains * 64) as u64
 }
 
-/// Levels of 0..=127 and activations of −127..=127, none alike.
-fn operands() -> (Operands, Operands) {
-    let bytes =
-        |factor: usize| core::array::from_fn(|i| core::array::from_fn(|j| ((64 * i + j) * factor % 127) as u8 + 1));
-    let (levels, mut quads): (Operands, Operands) = (bytes(37), bytes(53));
-    quads.as_flattened_mut().iter_mut().step_by(3).for_each(|byte| *byte = byte.wrapping_neg());
-    (levels, quads)
-}
-
-struct Rounds<'a, const CHAINS: usize> {
-    levels: &'a Operands,
-    quads: &'a Operands,
+/// Levels of 1..=127, and activations of −127..=127 without 0.
+struct Rounds<const CHAINS: usize, const LEVELS: usize, const QUADS: usize> {
+    levels: [[u8; 64]; LEVELS],
+    quads: [[u8; 64]; QUADS],
     rounds: u64,
 }
 
-impl<const CHAINS: usize> Operation for Rounds<'_, CHAINS> {
+impl<const CHAINS: usize, const LEVELS: usize, const QUADS: usize> Rounds<CHAINS, LEVELS, QUADS> {
+    fn new(rounds: u64) -> Self {
+        const { assert!(LEVELS * QUADS == CHAINS) };
+        fn bytes<const N: usize>(factor: usize) -> [[u8; 64]; N] {
+            array::from_fn(|i| array::from_fn(|j| ((64 * i + j) * factor % 127) as u8 + 1))
+        }
+        let (levels, mut quads) = (bytes(37), bytes(53));
+        quads.as_flattened_mut().iter_mut().step_by(3).for_each(|byte| *byte = byte.wrapping_neg());
+        Rounds { levels, quads, rounds }
+    }
+}
+
+impl<const CHAINS: usize, const LEVELS: usize, const QUADS: usize> Operation for Rounds<CHAINS, LEVELS, QUADS> {
     /// The sum over all lanes of all chains.
     type Output = i32;
 
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) -> i32 {
+        let levels: [_; LEVELS] = array::from_fn(
+            #[inline(always)]
+            |index| isa.load_bytes(black_box(&self.levels[index])),
+        );
         let mut sums = [isa.zero(); CHAINS];
         for _ in 0..self.rounds {
-            let (levels, quads) = black_box((self.levels, self.quads));
-            let levels: [_; CHAINS] = core::array::from_fn(
-                #[inline(always)]
-                |c| isa.load_bytes(&levels[c]),
-            );
-            for quad in quads.iter().take(QUADS) {
-                let quad = isa.load_bytes(quad);
-                for (sum, levels) in sums.iter_mut().zip(levels) {
-                    *sum = isa.dot4(*sum, levels, quad);
-                }
+            let quads = black_box(&self.quads);
+            for (chain, sum) in sums.iter_mut().enumerate() {
+                *sum = isa.dot4(*sum, levels[chain % LEVELS], isa.load_bytes(&quads[chain / LEVELS]));
             }
         }
         let mut all = 0i32;
@@ -86,35 +85,31 @@ impl<const CHAINS: usize> Operation for Rounds<'_, CHAINS> {
 
 #[cfg(test)]
 mod tests {
-    extern crate std;
     use super::*;
 
-    /// What [`Rounds`] adds up, by plain arithmetic.
-    fn expected(chains: usize, rounds: i32) -> i32 {
-        let (levels, quads) = operands();
-        let mut sum = 0;
-        for quad in &quads[..QUADS] {
-            for levels in &levels[..chains] {
-                let products = levels.iter().zip(quad).map(|(&a, &b)| i32::from(a) * i32::from(b.cast_signed()));
-                sum += products.sum::<i32>();
-            }
+    /// Every backend, and plain arithmetic.
+    fn check<const CHAINS: usize, const LEVELS: usize, const QUADS: usize>(rounds: u64) {
+        let Rounds { levels, quads, .. } = Rounds::<CHAINS, LEVELS, QUADS>::new(rounds);
+        let mut expected = 0;
+        for (levels, quad) in levels.iter().flat_map(|levels| quads.iter().map(move |quad| (levels, quad))) {
+            let products = levels.iter().zip(quad).map(|(&a, &b)| i32::from(a) * i32::from(b.cast_signed()));
+            expected += rounds as i32 * products.sum::<i32>();
         }
-        sum * rounds
+        for backend in Backend::available() {
+            let found = backend.run(Rounds::<CHAINS, LEVELS, QUADS>::new(rounds));
+            assert_eq!(found, expected, "{}", backend.name());
+        }
     }
 
     #[test]
     fn every_backend_does_the_work() {
-        let (levels, quads) = operands();
-        let (levels, quads) = (&levels, &quads);
-        for backend in Backend::available() {
-            assert_eq!(backend.run(Rounds::<4> { levels, quads, rounds: 3 }), expected(4, 3), "{}", backend.name());
-            assert_eq!(backend.run(Rounds::<12> { levels, quads, rounds: 5 }), expected(12, 5), "{}", backend.name());
-        }
+        check::<4, 1, 4>(3);
+        check::<12, 12, 1>(5);
     }
 
     #[test]
     fn the_work_is_counted() {
-        assert_eq!(multiply_adds(Backend::detect(), 12, 2), 2 * 12 * 8 * 64);
-        assert_eq!(multiply_adds(Backend::detect(), 99, 1), 12 * 8 * 64);
+        assert_eq!(multiply_adds(Backend::detect(), 12, 2), 2 * 12 * 64);
+        assert_eq!(multiply_adds(Backend::detect(), 99, 1), 12 * 64);
     }
 }
