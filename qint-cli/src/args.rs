@@ -97,9 +97,13 @@ impl BackendArguments {
     /// The backend asked for, or the fastest.
     pub(crate) fn backend(&self) -> Result<Backend> {
         let Some(name) = self.backend.as_deref() else { return Ok(Backend::detect()) };
-        Backend::available().find(|backend| backend.name() == name).ok_or_else(|| {
+        Backend::from_name(name).ok_or_else(|| {
             let names: Vec<&str> = Backend::available().map(Backend::name).collect();
-            Failure::Usage(format!("there is no backend `{name}` on this machine; there are: {}", names.join(", ")))
+            let missing: Vec<&str> =
+                Backend::known().filter(|known| known.name == name).flat_map(|known| known.missing()).collect();
+            let why = if missing.is_empty() { String::new() } else { format!(" (it needs {})", missing.join(", ")) };
+            let names = names.join(", ");
+            Failure::Usage(format!("there is no backend `{name}` on this machine{why}; there are: {names}"))
         })
     }
 

@@ -1,7 +1,7 @@
 //! The closed choice of backends, made once when a model is loaded.
 #[cfg(target_arch = "x86_64")]
-use crate::isa::{Avx2, Avx512Vnni};
-use crate::isa::{Isa, Portable};
+use crate::isa::{Avx2, Avx512Vnni, AvxVnni, AvxVnniEvex};
+use crate::isa::{Isa, Portable, features::has};
 
 /// A way to execute kernels that this CPU can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,9 +12,38 @@ pub enum Backend {
     /// AVX-512 F, BW, VL and VNNI.
     #[cfg(target_arch = "x86_64")]
     Avx512Vnni(Avx512Vnni),
+    /// AVX-VNNI: AVX2 and the 256-bit `vpdpbusd`.
+    #[cfg(target_arch = "x86_64")]
+    AvxVnni(AvxVnni),
+    /// The same by the encoding of AVX-512-VNNI, on CPUs that have only that one.
+    #[cfg(target_arch = "x86_64")]
+    AvxVnniEvex(AvxVnniEvex),
     /// AVX2, FMA and F16C.
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
+}
+
+/// A backend that this CPU may or may not have.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Known {
+    /// Its [`name`](Backend::name).
+    pub name: &'static str,
+    /// The features that it needs, in Rust's names of target features.
+    pub features: &'static [&'static str],
+    /// The backend, if this CPU has all of them.
+    pub backend: Option<Backend>,
+}
+
+impl Known {
+    const fn new(name: &'static str, features: &'static [&'static str], backend: Option<Backend>) -> Known {
+        Known { name, features, backend }
+    }
+
+    /// Those of its features that this CPU (without the `std` feature: the program) lacks.
+    pub fn missing(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.features.iter().copied().filter(|name| !has(name))
+    }
 }
 
 /// Something to run on whichever token the backend holds: a generic closure.
@@ -38,11 +67,27 @@ impl Backend {
     /// assert!(Backend::available().any(|backend| backend.name() == "portable"));
     /// ```
     pub fn available() -> impl Iterator<Item = Backend> {
+        Backend::known().filter_map(|known| known.backend)
+    }
+
+    /// All backends that there are for this kind of CPU, fastest first, whether this one can run them or not.
+    pub fn known() -> impl Iterator<Item = Known> {
         #[cfg(target_arch = "x86_64")]
-        let fast = [Avx512Vnni::detect().map(Backend::Avx512Vnni), Avx2::detect().map(Backend::Avx2)];
+        let fast = {
+            let (vex, evex) = (AvxVnni::detect(), AvxVnniEvex::detect());
+            let avx_vnni = match (vex, evex) {
+                (None, Some(evex)) => Known::new("avx-vnni", AvxVnniEvex::FEATURES, Some(Backend::AvxVnniEvex(evex))),
+                (vex, _) => Known::new("avx-vnni", AvxVnni::FEATURES, vex.map(Backend::AvxVnni)),
+            };
+            [
+                Known::new("avx512-vnni", Avx512Vnni::FEATURES, Avx512Vnni::detect().map(Backend::Avx512Vnni)),
+                avx_vnni,
+                Known::new("avx2", Avx2::FEATURES, Avx2::detect().map(Backend::Avx2)),
+            ]
+        };
         #[cfg(not(target_arch = "x86_64"))]
-        let fast: [Option<Backend>; 0] = [];
-        fast.into_iter().flatten().chain([Backend::Portable(Portable)])
+        let fast: [Known; 0] = [];
+        fast.into_iter().chain([Known::new("portable", &[], Some(Backend::Portable(Portable)))])
     }
 
     /// The backend of that [`name`](Backend::name), if this CPU can run it.
@@ -50,12 +95,14 @@ impl Backend {
         Backend::available().find(|backend| backend.name() == name)
     }
 
-    /// Its name: `portable`, `avx2` or `avx512-vnni`.
+    /// Its name: `portable`, `avx2`, `avx-vnni` or `avx512-vnni`.
     pub const fn name(self) -> &'static str {
         match self {
             Backend::Portable(_) => "portable",
             #[cfg(target_arch = "x86_64")]
             Backend::Avx512Vnni(_) => "avx512-vnni",
+            #[cfg(target_arch = "x86_64")]
+            Backend::AvxVnni(_) | Backend::AvxVnniEvex(_) => "avx-vnni",
             #[cfg(target_arch = "x86_64")]
             Backend::Avx2(_) => "avx2",
         }
@@ -69,6 +116,10 @@ impl Backend {
             #[cfg(target_arch = "x86_64")]
             Backend::Avx512Vnni(isa) => run_on(isa, operation),
             #[cfg(target_arch = "x86_64")]
+            Backend::AvxVnni(isa) => run_on(isa, operation),
+            #[cfg(target_arch = "x86_64")]
+            Backend::AvxVnniEvex(isa) => run_on(isa, operation),
+            #[cfg(target_arch = "x86_64")]
             Backend::Avx2(isa) => run_on(isa, operation),
         }
     }
@@ -80,4 +131,23 @@ fn run_on<I: Isa, O: Operation>(isa: I, operation: O) -> O::Output {
         #[inline(always)]
         || operation.run(isa),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn every_backend_is_known_once_and_says_what_it_lacks() {
+        let known: Vec<Known> = Backend::known().collect();
+        for (i, one) in known.iter().enumerate() {
+            assert!(known[..i].iter().all(|other| other.name != one.name), "{} twice", one.name);
+            assert_eq!(one.backend.is_none(), one.missing().next().is_some(), "{}", one.name);
+            assert!(one.backend.is_none_or(|backend| backend.name() == one.name), "{}", one.name);
+            assert_eq!(Backend::from_name(one.name), one.backend);
+        }
+        assert_eq!(known.last().map(|last| last.name), Some("portable"));
+    }
 }

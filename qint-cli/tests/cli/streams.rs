@@ -12,6 +12,29 @@ fn doctor_prints_one_document() {
 }
 
 #[test]
+fn doctor_says_of_every_backend_whether_it_is_there_and_why() {
+    let document = run("doctor --json").fine().json();
+    let ended = run("doctor");
+    let text = &ended.fine().stdout;
+    let known = document["known_backends"].as_array().expect("a list");
+    let mut available = Vec::new();
+    for backend in known {
+        let missing = backend["missing"].as_array().expect("a list");
+        let name = backend["name"].as_str().expect("a name");
+        let line = text.lines().find(|line| line.contains(&format!("  {name} "))).expect("a line for each");
+        assert_eq!(backend["available"], missing.is_empty(), "{backend}");
+        assert_eq!(line.contains("not available"), !missing.is_empty(), "{line}");
+        assert!(missing.iter().all(|feature| line.contains(feature.as_str().expect("a name"))), "{line}");
+        if missing.is_empty() {
+            available.push(name);
+        }
+    }
+    assert_eq!(document["backends"], serde_json::json!(available));
+    assert_eq!(document["backend"]["name"], available[0]);
+    assert_eq!(available.last(), Some(&"portable"));
+}
+
+#[test]
 fn a_backend_that_is_not_there_is_refused_and_the_others_are_named() {
     run("doctor --backend abacus").refused(2, "portable");
     let ended = Ended::new(&qint(["doctor"]).env("QINT_BACKEND", "abacus").output().expect("qint starts"));

@@ -6,18 +6,19 @@
 //!
 //! All operations give the same bits on every token.
 #[cfg(target_arch = "x86_64")]
-mod avx2;
-#[cfg(target_arch = "x86_64")]
 mod avx512;
+pub(crate) mod features;
 #[cfg(target_arch = "x86_64")]
 mod operations;
 mod portable;
-
 #[cfg(target_arch = "x86_64")]
-pub use avx2::Avx2;
+mod ymm;
+
 #[cfg(target_arch = "x86_64")]
 pub use avx512::Avx512Vnni;
 pub use portable::Portable;
+#[cfg(target_arch = "x86_64")]
+pub use ymm::{Avx2, AvxVnni, AvxVnniEvex};
 
 /// Sixteen f32.
 pub type Lanes = [f32; 16];

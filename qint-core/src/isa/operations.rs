@@ -6,9 +6,9 @@
 /// CPU has the features, since only `detect` makes one. The method is `#[inline(always)]`, so that the body ends up inside
 /// `enter` and is inlined there in turn.
 macro_rules! operations {
-    ($token:ident, $features:literal,
+    ($token:ident $(<$multiplier:ident>)?, $features:literal,
      $($(#[$doc:meta])* fn $name:ident $(<const $constant:ident: usize>)? ($($argument:ident: $type:ty),*) $(-> $result:ty)? $body:block)*) => {
-        impl $token {$(
+        impl $(<$multiplier: Copy>)? $token $(<$multiplier>)? {$(
             $(#[$doc])*
             #[inline(always)]
             pub(super) fn $name $(<const $constant: usize>)? (self, $($argument: $type),*) $(-> $result)? {
@@ -20,8 +20,8 @@ macro_rules! operations {
             }
         )*}
     };
-    ($token:ident, $features:literal, enter) => {
-        impl $token {
+    ($token:ident $(<$multiplier:ident>)?, $features:literal, enter) => {
+        impl $(<$multiplier: Copy>)? $token $(<$multiplier>)? {
             /// Calls `f` in a function that is compiled for this CPU.
             #[inline(always)]
             pub(super) fn enter<R>(self, f: impl FnOnce() -> R) -> R {

@@ -11,7 +11,7 @@
 //!    group.
 mod operations;
 
-use super::{GroupInputs, GroupLevels, Isa, Lanes, LevelRange, Tile, word};
+use super::{GroupInputs, GroupLevels, Isa, Lanes, LevelRange, Tile, features, word};
 use core::arch::x86_64::{__m512, __m512i};
 use core::array;
 use half::{bf16, f16};
@@ -21,21 +21,12 @@ use half::{bf16, f16};
 pub struct Avx512Vnni(());
 
 impl Avx512Vnni {
+    /// What the token needs, in Rust's names of target features.
+    pub const FEATURES: &'static [&'static str] = &["avx512f", "avx512bw", "avx512vl", "avx512vnni"];
+
     /// A token, if this CPU can do it. Without the `std` feature: if the program is compiled for such CPUs only.
     pub fn detect() -> Option<Avx512Vnni> {
-        #[cfg(feature = "std")]
-        let found = std::arch::is_x86_feature_detected!("avx512f")
-            && std::arch::is_x86_feature_detected!("avx512bw")
-            && std::arch::is_x86_feature_detected!("avx512vl")
-            && std::arch::is_x86_feature_detected!("avx512vnni");
-        #[cfg(not(feature = "std"))]
-        let found = cfg!(all(
-            target_feature = "avx512f",
-            target_feature = "avx512bw",
-            target_feature = "avx512vl",
-            target_feature = "avx512vnni"
-        ));
-        found.then_some(Avx512Vnni(()))
+        features::all(Self::FEATURES).then_some(Avx512Vnni(()))
     }
 }
 

@@ -1,4 +1,4 @@
-//! [`Isa::dot_group`] for AVX2, on `vpmaddubsw`: 32 unsigned bytes times 32 signed bytes, neighbours added to 16-bit numbers.
+//! AVX2's multiplier, `vpmaddubsw`: 32 unsigned bytes times 32 signed bytes, neighbours added to 16-bit numbers.
 //!
 //! ```text
 //! for each quad (4 columns of 16 rows), for each token:
@@ -17,46 +17,71 @@
 //!    level's sign. No bias then.
 //!
 //! Intermediate 32-bit sums may wrap around; the final ones fit, so they are exact.
-use super::{Avx2, Bytes, I32};
-use crate::isa::{GroupInputs, GroupLevels, Isa, LevelRange};
+use super::{Avx2, Bytes, I32, Multiplier};
+use crate::isa::{GroupInputs, GroupLevels, LevelRange, features};
 use core::arch::x86_64::__m256i;
 
-/// Panel `p` of the group.
-#[inline(always)]
-pub(super) fn dot_group<R: LevelRange, const P: usize, const T: usize>(
-    isa: Avx2,
-    sums: &mut [I32; T],
-    levels: &impl GroupLevels<Bytes, P>,
-    p: usize,
-    x: &impl GroupInputs<T>,
-) {
-    const { assert!(R::MAX <= 127 || R::BIAS == 128) };
-    let sub_scales = levels.sub_scales(p);
-    let mut pairs = [isa.zero(); T];
-    // Trick 3: steps of 32 columns whose pairs fit 16 bits together; 0 if not even one does.
-    let together = const { i16::MAX as i32 / (8 * 2 * 127 * R::MAX) } as usize;
-    for step in 0..levels.steps() {
-        for quad in 0..8 {
-            let levels = levels.quad(p, step, quad);
-            let factors = Factors::new::<R>(isa, levels);
-            for t in 0..T {
-                let products = factors.multiply::<R>(isa, isa.splat_quad(x.quad(t, step, quad)));
-                if together == 0 {
-                    sums[t] = add_products(isa, sums[t], products, sub_scales);
-                } else {
-                    pairs[t] = [isa.add_i16x16(pairs[t][0], products[0]), isa.add_i16x16(pairs[t][1], products[1])];
+/// `vpmaddubsw` is part of AVX2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Maddubs(());
+
+impl Multiplier for Maddubs {
+    const FEATURES: &'static [&'static str] = &["avx2", "fma", "f16c"];
+    const SHIFTED_LEVELS: bool = false;
+
+    fn detect() -> Option<Maddubs> {
+        features::all(Self::FEATURES).then_some(Maddubs(()))
+    }
+    #[inline(always)]
+    fn dot4(isa: Avx2, sums: I32, unsigned: Bytes, signed: Bytes) -> I32 {
+        let ones = isa.splat_i32(0x0001_0001);
+        let dot = |unsigned, signed| isa.multiply_add_i16(isa.multiply_add_u8_i8(unsigned, signed), ones);
+        [isa.add_i32x8(sums[0], dot(unsigned[0], signed[0])), isa.add_i32x8(sums[1], dot(unsigned[1], signed[1]))]
+    }
+    #[inline(always)]
+    fn widen_sub_scales(isa: Avx2, sub_scales: &[u8; 16]) -> Bytes {
+        isa.pairs_of_i8(sub_scales)
+    }
+    #[inline(always)]
+    fn offset(_: i32, sum: i32) -> i32 {
+        sum
+    }
+    #[inline(always)]
+    fn dot_group<R: LevelRange, const P: usize, const T: usize>(
+        isa: Avx2,
+        sums: &mut [I32; T],
+        levels: &impl GroupLevels<Bytes, P>,
+        p: usize,
+        x: &impl GroupInputs<T>,
+    ) {
+        const { assert!(R::MAX <= 127 || R::BIAS == 128) };
+        let sub_scales = levels.sub_scales(p);
+        let mut pairs = [[isa.splat_i32(0); 2]; T];
+        // Trick 3: steps of 32 columns whose pairs fit 16 bits together; 0 if not even one does.
+        let together = const { i16::MAX as i32 / (8 * 2 * 127 * R::MAX) } as usize;
+        for step in 0..levels.steps() {
+            for quad in 0..8 {
+                let levels = levels.quad(p, step, quad);
+                let factors = Factors::new::<R>(isa, levels);
+                for t in 0..T {
+                    let products = factors.multiply::<R>(isa, isa.splat_quad(x.quad(t, step, quad)));
+                    if together == 0 {
+                        sums[t] = add_products(isa, sums[t], products, sub_scales);
+                    } else {
+                        pairs[t] = [isa.add_i16x16(pairs[t][0], products[0]), isa.add_i16x16(pairs[t][1], products[1])];
+                    }
+                }
+            }
+            if together > 0 && ((step + 1).is_multiple_of(together.max(1)) || step + 1 == levels.steps()) {
+                for t in 0..T {
+                    sums[t] = add_products(isa, sums[t], pairs[t], sub_scales);
+                    pairs[t] = [isa.splat_i32(0); 2];
                 }
             }
         }
-        if together > 0 && ((step + 1).is_multiple_of(together.max(1)) || step + 1 == levels.steps()) {
-            for t in 0..T {
-                sums[t] = add_products(isa, sums[t], pairs[t], sub_scales);
-                pairs[t] = isa.zero();
-            }
+        if R::MAX <= 127 {
+            without_bias(isa, sums, R::BIAS, x, sub_scales);
         }
-    }
-    if R::MAX <= 127 {
-        without_bias(isa, sums, R::BIAS, x, sub_scales);
     }
 }
 

@@ -1,38 +1,80 @@
-//! The token of x86-64 CPUs since 2013 (Haswell, Excavator): AVX2, FMA and F16C. Sixteen lanes are two 256-bit registers.
-mod dot;
+//! The tokens of x86-64 CPUs with 256-bit registers: sixteen lanes are two of them. AVX2, FMA and F16C give all operations but
+//! the products, which rest on one instruction, the token's [`Multiplier`]:
+//!
+//! | token | multiplier | CPUs |
+//! |---|---|---|
+//! | [`Avx2`] | `vpmaddubsw` | since 2013: Haswell, Excavator |
+//! | [`AvxVnni`] | `vpdpbusd`, encoded as AVX-VNNI's (VEX) | desktops since 2021: Alder Lake, Zen 5 |
+//! | [`AvxVnniEvex`] | `vpdpbusd`, encoded as AVX-512's (EVEX) | servers since 2019: Cascade Lake, Zen 4 |
+//!
+//! The last is there so that what AVX-VNNI does can be run and tested on the servers: it differs in the bytes of one
+//! instruction.
+mod dpbusd;
+mod maddubs;
 mod operations;
 
-use super::{GroupInputs, GroupLevels, Isa, Lanes, LevelRange, Tile};
+use super::{GroupInputs, GroupLevels, Isa, Lanes, LevelRange, Tile, features};
 use core::arch::x86_64::{__m256, __m256i};
+use dpbusd::Dpbusd;
 use half::{bf16, f16};
+use maddubs::Maddubs;
 
-/// The proof that this CPU has AVX2, FMA and F16C. Only [`Avx2::detect`] makes one.
+/// The proof that this CPU has AVX2, FMA, F16C and what the multiplier `M` needs. Only `detect` makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Avx2(());
+pub struct Ymm<M>(M);
 
-impl Avx2 {
+/// AVX2, FMA and F16C.
+pub type Avx2 = Ymm<Maddubs>;
+/// AVX2, FMA, F16C and AVX-VNNI.
+pub type AvxVnni = Ymm<Dpbusd<true>>;
+/// AVX2, FMA, F16C and the 256-bit form of AVX-512-VNNI.
+pub type AvxVnniEvex = Ymm<Dpbusd<false>>;
+
+impl<M: Multiplier> Ymm<M> {
+    /// What the token needs, in Rust's names of target features.
+    pub const FEATURES: &'static [&'static str] = M::FEATURES;
+
     /// A token, if this CPU can do it. Without the `std` feature: if the program is compiled for such CPUs only.
-    pub fn detect() -> Option<Avx2> {
-        #[cfg(feature = "std")]
-        let found = std::arch::is_x86_feature_detected!("avx2")
-            && std::arch::is_x86_feature_detected!("fma")
-            && std::arch::is_x86_feature_detected!("f16c");
-        #[cfg(not(feature = "std"))]
-        let found = cfg!(all(target_feature = "avx2", target_feature = "fma", target_feature = "f16c"));
-        found.then_some(Avx2(()))
+    pub fn detect() -> Option<Ymm<M>> {
+        // The features that `operations` enables for every token, whatever the multiplier lists.
+        features::all(&["avx2", "fma", "f16c"]).then(|| M::detect().map(Ymm)).flatten()
     }
+}
+
+/// How a token multiplies levels with activations: one instruction, and what [`Isa`]'s methods of these names make of it.
+pub trait Multiplier: Copy + Send + Sync + Sized {
+    /// Everything that a token with this multiplier needs.
+    const FEATURES: &'static [&'static str];
+    /// Of [`Isa::SHIFTED_LEVELS`].
+    const SHIFTED_LEVELS: bool;
+    /// The proof that this CPU has the instruction.
+    fn detect() -> Option<Self>;
+    /// Of [`Isa::dot4`].
+    fn dot4(isa: Ymm<Self>, sums: I32, unsigned: Bytes, signed: Bytes) -> I32;
+    /// Of [`Isa::widen_sub_scales`].
+    fn widen_sub_scales(isa: Ymm<Self>, sub_scales: &[u8; 16]) -> Bytes;
+    /// Of [`Isa::offset`].
+    fn offset(bias: i32, sum: i32) -> i32;
+    /// Of [`Isa::dot_group`], for panel `p`.
+    fn dot_group<R: LevelRange, const P: usize, const T: usize>(
+        isa: Ymm<Self>,
+        sums: &mut [I32; T],
+        levels: &impl GroupLevels<Bytes, P>,
+        p: usize,
+        x: &impl GroupInputs<T>,
+    );
 }
 
 type F32 = [__m256; 2];
 type I32 = [__m256i; 2];
 type Bytes = [__m256i; 2];
 
-impl Isa for Avx2 {
+impl<M: Multiplier> Isa for Ymm<M> {
     type F32 = F32;
     type I32 = I32;
     type Bytes = Bytes;
     const TILE: Tile = Tile::Small;
-    const SHIFTED_LEVELS: bool = false;
+    const SHIFTED_LEVELS: bool = M::SHIFTED_LEVELS;
     const ROWS: usize = 4;
 
     #[inline(always)]
@@ -174,9 +216,7 @@ impl Isa for Avx2 {
     }
     #[inline(always)]
     fn dot4(self, sums: I32, unsigned: Bytes, signed: Bytes) -> I32 {
-        let ones = self.splat_i32(0x0001_0001);
-        let dot = |unsigned, signed| self.multiply_add_i16(self.multiply_add_u8_i8(unsigned, signed), ones);
-        [self.add_i32x8(sums[0], dot(unsigned[0], signed[0])), self.add_i32x8(sums[1], dot(unsigned[1], signed[1]))]
+        M::dot4(self, sums, unsigned, signed)
     }
 
     #[inline(always)]
@@ -209,11 +249,11 @@ impl Isa for Avx2 {
 
     #[inline(always)]
     fn widen_sub_scales(self, sub_scales: &[u8; 16]) -> Bytes {
-        self.pairs_of_i8(sub_scales)
+        M::widen_sub_scales(self, sub_scales)
     }
     #[inline(always)]
-    fn offset(_: i32, sum: i32) -> i32 {
-        sum
+    fn offset(bias: i32, sum: i32) -> i32 {
+        M::offset(bias, sum)
     }
     #[inline(always)]
     fn dot_group<R: LevelRange, const P: usize, const T: usize>(
@@ -223,7 +263,7 @@ impl Isa for Avx2 {
         x: impl GroupInputs<T>,
     ) {
         for (p, sums) in sums.iter_mut().enumerate() {
-            dot::dot_group::<R, P, T>(self, sums, &levels, p, &x);
+            M::dot_group::<R, P, T>(self, sums, &levels, p, &x);
         }
     }
 }

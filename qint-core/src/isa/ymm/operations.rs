@@ -1,13 +1,14 @@
-//! The instructions that the AVX2 token uses, each as a safe method: holding the token is the proof that they exist.
+//! The instructions that tokens of 256-bit registers share, each as a safe method: holding a token is the proof that they
+//! exist.
 #![allow(unsafe_code)]
-use super::Avx2;
+use super::Ymm;
 use crate::isa::{operations::operations, word};
 use core::arch::x86_64::*;
 use half::{bf16, f16};
 
-operations! { Avx2, "avx2,fma,f16c", enter }
+operations! { Ymm<M>, "avx2,fma,f16c", enter }
 
-operations! { Avx2, "avx2,fma,f16c",
+operations! { Ymm<M>, "avx2,fma,f16c",
     fn load_f32(values: &[f32; 8]) -> __m256 {
         // SAFETY: the array is 32 bytes long; no alignment is needed.
         unsafe { _mm256_loadu_ps(values.as_ptr()) }
@@ -66,7 +67,7 @@ operations! { Avx2, "avx2,fma,f16c",
     }
 }
 
-operations! { Avx2, "avx2,fma,f16c",
+operations! { Ymm<M>, "avx2,fma,f16c",
     fn splat_f32(value: f32) -> __m256 { _mm256_set1_ps(value) }
     fn add_f32(a: __m256, b: __m256) -> __m256 { _mm256_add_ps(a, b) }
     fn sub_f32(a: __m256, b: __m256) -> __m256 { _mm256_sub_ps(a, b) }
@@ -108,10 +109,13 @@ operations! { Avx2, "avx2,fma,f16c",
     }
 }
 
-operations! { Avx2, "avx2,fma,f16c",
+operations! { Ymm<M>, "avx2,fma,f16c",
     fn splat_i32(value: i32) -> __m256i { _mm256_set1_epi32(value) }
     fn add_i32x8(a: __m256i, b: __m256i) -> __m256i { _mm256_add_epi32(a, b) }
     fn max_i32x8(a: __m256i, b: __m256i) -> __m256i { _mm256_max_epi32(a, b) }
+    fn multiply_i32(a: __m256i, b: __m256i) -> __m256i { _mm256_mullo_epi32(a, b) }
+    /// Arithmetic shift to the right. The count is a constant wherever this is inlined.
+    fn shifted_i32(a: __m256i, count: u32) -> __m256i { _mm256_sra_epi32(a, _mm_cvtsi32_si128(count.cast_signed())) }
     fn add_i16x16(a: __m256i, b: __m256i) -> __m256i { _mm256_add_epi16(a, b) }
     fn multiply_i16(a: __m256i, b: __m256i) -> __m256i { _mm256_mullo_epi16(a, b) }
     /// a · b, neighbours added to 32 bits.
@@ -152,7 +156,7 @@ operations! { Avx2, "avx2,fma,f16c",
     }
 }
 
-impl Avx2 {
+impl<M: Copy> Ymm<M> {
     #[inline(always)]
     pub(super) fn widen_f16(self, values: &[f16; 8]) -> __m256 {
         self.bits_f16(self.load_f16x8(values))
