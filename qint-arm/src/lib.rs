@@ -1,3 +1,54 @@
-//! Cortex-M kernels of qint. **Missing so far: everything.** qint-core builds for `thumbv7em-none-eabihf` and runs there with
-//! its portable kernels; the DSP and Helium kernels and the flash image are not written yet.
+//! Cortex-M kernels of qint: quantized matrix products from flash, with the same bits as on every other machine.
+//!
+//! `no_std`, no allocator, no state, no panic in what is linked: every function checks its arguments once and returns a
+//! [`qint_core::Error`].
+//!
+//! # The layers
+//!
+//! | module | turns | into |
+//! |---|---|---|
+//! | [`include_qint!`] | a file | aligned bytes in flash |
+//! | [`hadamard`] | f32 activations | the same, spread (if the matrix was quantized for that) |
+//! | [`mod@quantize`] | f32 activations | i8 codes with one scale per activation block |
+//! | [`inputs`] | i8 codes | streams: 16-bit pairs in the order in which this core's kernels read them |
+//! | [`mod@matmul`] | a matrix, streams and a range of panels | f32 outputs |
+//! | [`layer`] | all of it | one call, for dynamic and for compile-time shapes |
+//! | `kernel` | one activation block of a panel | sixteen exact integers, in assembly |
+//!
+//! # Which kernels
+//!
+//! The target decides when the crate is built:
+//!
+//! | target | cores | linear codecs, q8, q1 | q4, q2 (tables) |
+//! |---|---|---|---|
+//! | `thumbv7em-*`, `thumbv8m.main-*` with `-C target-feature=+dsp` | M4, M7, M33 | SMLAD, four rows, or a row and four tokens, at a time | SMLAD and tables of pairs |
+//! | `thumbv7m-*`, `thumbv8m.main-*` | M3 | two products in one multiplication | plain Rust |
+//! | `thumbv6m-*`, `thumbv8m.base-*` | M0, M0+, M23 | the same with the small instruction set | plain Rust |
+//! | any other, for example RISC-V | | the same in plain Rust | plain Rust |
+//!
+//! [`KERNELS`] says which.
+//!
+//! # Memory
+//!
+//! The caller owns it all. A product needs [`Inputs::words`](inputs::Inputs::words) words for its streams besides the
+//! quantized activations; [`layer::workspace_words`] counts everything. A matrix-vector product uses less than 512 bytes of stack.
 #![no_std]
+
+pub mod hadamard;
+mod include;
+pub mod inputs;
+mod kernel;
+pub mod layer;
+pub mod matmul;
+pub mod quantize;
+
+/// The kernels that this build has: `dsp`, `thumb2`, `thumb1` or `portable`.
+pub const KERNELS: &str = if cfg!(qint_kernels = "dsp") {
+    "dsp"
+} else if cfg!(qint_kernels = "thumb2") {
+    "thumb2"
+} else if cfg!(qint_kernels = "thumb1") {
+    "thumb1"
+} else {
+    "portable"
+};

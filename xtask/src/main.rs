@@ -1,15 +1,37 @@
-//! `cargo xtask check` runs what CI runs.
-use std::process::{Command, ExitCode};
+//! `cargo xtask check` runs what CI runs; `cargo xtask firmware-bench` counts instructions on emulated microcontrollers.
+mod firmware;
+
+use std::{
+    io::Write,
+    process::{Command, ExitCode},
+};
+
+const USAGE: &str = "usage: cargo xtask check
+       cargo xtask firmware-bench [--json] [--core m0,m3,m4,m7,m33,m55] [--write]
+         builds firmware-examples, runs it under QEMU, prints the table and compares it with the committed one;
+         --write renews the committed table
+";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["check"] => exit_code(Command::new("bash").arg(".ci/run")),
-        _ => {
-            let _ = std::io::Write::write_all(&mut std::io::stderr(), b"usage: cargo xtask check\n");
-            ExitCode::from(2)
-        }
+        ["firmware-bench", options @ ..] => match firmware::Options::parse(options) {
+            Some(options) => firmware::bench(&options),
+            None => usage(),
+        },
+        _ => usage(),
     }
+}
+
+fn usage() -> ExitCode {
+    say(USAGE);
+    ExitCode::from(2)
+}
+
+/// Text for people, on standard error.
+fn say(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 fn exit_code(command: &mut Command) -> ExitCode {

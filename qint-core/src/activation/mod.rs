@@ -132,6 +132,21 @@ impl<'a> Activations<'a> {
         self.block
     }
 
+    /// All codes, in the order that the module describes.
+    pub const fn codes(&self) -> &'a [i8] {
+        self.codes
+    }
+
+    /// All scales, in the order that the module describes.
+    pub const fn scales(&self) -> &'a [f32] {
+        self.scales
+    }
+
+    /// All sums of 32 codes, in the order that the module describes.
+    pub const fn sums(&self) -> &'a [i32] {
+        self.sums
+    }
+
     /// The scale of one token's activation block.
     ///
     /// # Panics

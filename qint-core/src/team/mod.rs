@@ -1,10 +1,12 @@
 //! Threads, as this crate sees them: somebody runs one job on several members at once.
 //!
 //! No member may depend on the order of the others. Work is an iterator of independent items, usually disjoint parts of an
-//! output ([`DisjointRows`], `chunks_mut`); [`for_each`] gives every item to whichever member asks next ([`Queue`]).
+//! output ([`DisjointRows`], `chunks_mut`); [`for_each`] gives every item to whichever member asks next (`Queue`).
+#[cfg(target_has_atomic = "8")]
 mod queue;
 mod rows;
 
+#[cfg(target_has_atomic = "8")]
 pub use queue::Queue;
 pub use rows::{DisjointRows, RowsMut};
 
@@ -60,6 +62,7 @@ impl Barrier for Serial {
 /// for_each(&Serial, squares.iter_mut(), |x| *x *= *x);
 /// assert_eq!(squares, [1, 4, 9]);
 /// ```
+#[cfg(target_has_atomic = "8")]
 pub fn for_each<I: Iterator + Send>(team: &dyn Team, items: I, work: impl Fn(I::Item) + Sync) {
     let queue = Queue::new(items);
     team.run(&|_| {
@@ -67,6 +70,12 @@ pub fn for_each<I: Iterator + Send>(team: &dyn Team, items: I, work: impl Fn(I::
             work(item);
         }
     });
+}
+
+/// Does `work` on every item, on the calling thread: this CPU has no compare-and-swap to share them with.
+#[cfg(not(target_has_atomic = "8"))]
+pub fn for_each<I: Iterator + Send>(_: &dyn Team, items: I, work: impl Fn(I::Item) + Sync) {
+    items.for_each(work);
 }
 
 /// As [`for_each`]; whether `work` was true for all items. All items are worked on in any case.

@@ -1,7 +1,7 @@
 //! An output `[tokens][stride]`, cut into chunks of rows that may be written at the same time.
 use core::{marker::PhantomData, ops::Range};
 
-/// Chunks of rows of an output, each covering those rows of every token. An iterator; a [`Queue`](super::Queue) of it deals
+/// Chunks of rows of an output, each covering those rows of every token. An iterator; a `Queue` of it deals
 /// the chunks out to a team.
 #[derive(Debug)]
 pub struct DisjointRows<'a> {

@@ -1,0 +1,191 @@
+//! The fixed table.
+use crate::{
+    clock::Clock,
+    memory::{Memory, Parts, Random, SIZES},
+    report::{Report, Row},
+};
+use qint_arm::{hadamard, inputs::Inputs, layer, matmul, quantize::quantize};
+use qint_core::{
+    Error,
+    activation::{self, ActivationBlock, ActivationFormat, Activations, Transform},
+    backend::Backend,
+    codec::{Codec, Group},
+    kernel,
+    layout::Layout,
+    matrix::QMatrix,
+    reference,
+    team::RowsMut,
+};
+
+pub(crate) const FORMAT: ActivationFormat =
+    ActivationFormat { transform: Transform::None, block: ActivationBlock::B512 };
+
+pub(crate) fn all(memory: &mut Memory, clock: &Clock, report: &mut Report) {
+    for codec in Codec::ALL {
+        for group in [Group::G128, Group::G32] {
+            let layout = Layout::new(SIZES.side, SIZES.side, codec, group);
+            expect(layout.and_then(|layout| one_token(memory, clock, report, layout)));
+        }
+    }
+    for codec in Codec::ALL {
+        let layout = Layout::new(SIZES.batch_side, SIZES.batch_side, codec, Group::G128);
+        expect(layout.and_then(|layout| batch(memory, clock, report, layout)));
+    }
+    expect(preparation(memory, clock, report));
+}
+
+fn expect(result: Result<(), Error>) {
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+}
+
+fn no_room() -> Error {
+    Error::Length { what: "memory of this board", given: 0, needed: 1 }
+}
+
+/// The whole call, its integer part, its f32 part, and the portable kernel.
+fn one_token(memory: &mut Memory, clock: &Clock, report: &mut Report, layout: Layout) -> Result<(), Error> {
+    let mut parts = memory.parts(layout, 1).ok_or_else(no_room)?;
+    let mut row = Row {
+        kernel: "portable",
+        codec: layout.codec().name(),
+        group: layout.group().cols(),
+        rows: layout.rows(),
+        cols: layout.cols(),
+        batch: 1,
+        instructions: 0,
+        exact: true,
+    };
+    let mut result = Ok(());
+    let portable_instructions = clock.count(|| result = portable(&mut parts, FORMAT, 0));
+    result?;
+
+    let mut result = Ok(());
+    let Parts { matrix, x, workspace, out, expected, .. } = &mut parts;
+    let whole = clock.count(|| result = layer::apply(matrix, FORMAT, 1, x, workspace, out));
+    result?;
+    row.exact = same(out, expected);
+    report.row(&Row { kernel: "matvec", instructions: whole, ..row });
+
+    let [expansion, integer, float] = stages(&mut parts, clock)?;
+    row.exact &= same(parts.out, parts.expected);
+    report.row(&Row { kernel: "expand", rows: 1, instructions: expansion, ..row });
+    report.row(&Row { kernel: "integer", instructions: integer, ..row });
+    report.row(&Row { kernel: "epilogue", instructions: float, ..row });
+    if !SMALL {
+        report.row(&Row { kernel: "portable", instructions: portable_instructions, ..row });
+    }
+    Ok(())
+}
+
+/// Instructions of streams, of streams and integer sums, and what f32 outputs take more than integer ones.
+fn stages(parts: &mut Parts<'_>, clock: &Clock) -> Result<[u64; 3], Error> {
+    let Parts { matrix, x, workspace, out, portable, .. } = parts;
+    let layout = matrix.layout();
+    quantize(1, x, FORMAT, portable.codes, &mut portable.scales[..1], portable.sums)?;
+    let codes = Activations::new(1, x.len(), FORMAT.block, portable.codes, &portable.scales[..1], portable.sums)?;
+    let (streams, sums) = workspace.split_at_mut(workspace.len() - layout.rows());
+    let mut inputs = Err(no_room());
+    let expansion = clock.count(|| inputs = Inputs::expand(layout, &codes, streams));
+    let inputs = inputs?;
+    let panels = 0..layout.panels();
+    let mut result = Ok(());
+    let integer = clock.count(|| result = matmul::block_sums(matrix, &inputs, panels.clone(), integers(sums)));
+    result?;
+    let mut result = Ok(());
+    let all = clock.count(|| result = matmul::matmul(matrix, &inputs, panels, out));
+    result?;
+    Ok([expansion, expansion + integer, all.saturating_sub(integer)])
+}
+
+fn batch(memory: &mut Memory, clock: &Clock, report: &mut Report, layout: Layout) -> Result<(), Error> {
+    let tokens = SIZES.batch;
+    let mut parts = memory.parts(layout, tokens).ok_or_else(no_room)?;
+    for token in 0..tokens {
+        portable(&mut parts, FORMAT, token)?;
+    }
+    let mut result = Ok(());
+    let Parts { matrix, x, workspace, out, expected, .. } = &mut parts;
+    let instructions = clock.count(|| result = layer::apply(matrix, FORMAT, tokens, x, workspace, out));
+    result?;
+    report.row(&Row {
+        kernel: "matmul",
+        codec: layout.codec().name(),
+        group: layout.group().cols(),
+        rows: layout.rows(),
+        cols: layout.cols(),
+        batch: tokens,
+        instructions,
+        exact: same(out, expected),
+    });
+    Ok(())
+}
+
+/// Transform and rounding of one vector.
+fn preparation(memory: &mut Memory, clock: &Clock, report: &mut Report) -> Result<(), Error> {
+    let cols = SIZES.side;
+    let (x, expected) = (&mut memory.x[..cols], &mut memory.expected[..cols]);
+    let mut random = Random(5);
+    x.fill_with(|| random.number());
+    expected.copy_from_slice(x);
+    let mut row = Row {
+        kernel: "hadamard",
+        codec: "f32",
+        group: cols.min(256),
+        rows: 1,
+        cols,
+        batch: 1,
+        instructions: 0,
+        exact: true,
+    };
+    let mut result = Ok(());
+    row.instructions = clock.count(|| result = hadamard::transform(x));
+    result?;
+    qint_core::hadamard::transform(Backend::detect(), expected);
+    row.exact = same(x, expected);
+    report.row(&row);
+
+    let (codes, scales, sums) = (&mut memory.codes[..cols], &mut memory.scales[..1], &mut memory.sums[..cols / 32]);
+    activation::quantize(Backend::detect(), expected, FORMAT, codes, scales, sums)?;
+    let checksum = |codes: &[i8]| codes.iter().fold(0i32, |sum, code| sum.wrapping_mul(31) + i32::from(*code));
+    let theirs = (checksum(codes), scales[0].to_bits());
+    let mut result = Ok(());
+    let instructions = clock.count(|| result = quantize(1, x, FORMAT, codes, scales, sums));
+    result?;
+    let exact = theirs == (checksum(codes), scales[0].to_bits());
+    report.row(&Row { kernel: "quantize", codec: "i8", group: FORMAT.block.cols(), instructions, exact, ..row });
+    Ok(())
+}
+
+/// The portable kernel keeps 18 KiB on the stack, so the smallest board makes do with the readable formulas.
+const SMALL: bool = cfg!(memory = "16k");
+
+/// One token's outputs by qint-core's portable kernel.
+pub(crate) fn portable(parts: &mut Parts<'_>, format: ActivationFormat, token: usize) -> Result<(), Error> {
+    let (matrix, buffers): (&QMatrix<'_>, _) = (&parts.matrix, &mut parts.portable);
+    let (layout, cols) = (matrix.layout(), matrix.layout().padded_cols());
+    let scales = &mut buffers.scales[..cols.div_ceil(format.block.cols())];
+    let x = &mut parts.x[token * cols..][..cols];
+    let backend = Backend::detect();
+    activation::quantize(backend, x, format, buffers.codes, scales, buffers.sums)?;
+    let x = Activations::new(1, cols, format.block, buffers.codes, scales, buffers.sums)?;
+    let out = &mut parts.expected[token * layout.rows()..][..layout.rows()];
+    if SMALL {
+        out.iter_mut().enumerate().for_each(|(row, y)| *y = reference::dot(matrix, row, &x, 0));
+    } else {
+        kernel::matmul(backend, matrix, &x, 0..layout.panels(), &mut RowsMut::whole(out, layout.rows()));
+    }
+    Ok(())
+}
+
+/// Bit for bit.
+pub(crate) fn same(a: &[f32], b: &[f32]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits())
+}
+
+#[allow(unsafe_code)]
+fn integers(words: &mut [u32]) -> &mut [i32] {
+    // SAFETY: i32 has the size and alignment of u32, and any bits.
+    unsafe { core::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len()) }
+}

@@ -1,0 +1,190 @@
+//! f32 activations become i8 codes with one scale per activation block: [`qint_core::activation`] without a panic path.
+//!
+//! ```text
+//! a    = absmax / 127                  (absmax as the largest integer among the bits without their sign)
+//! code = round-half-to-even(x / a)
+//! ```
+//!
+//! Adding 1.5 · 2²³ rounds: the sum's unit is 1, ties go to even, and its lowest byte is the code.
+use crate::hadamard;
+use qint_core::{
+    Error,
+    activation::{ActivationFormat, SUM_COLS, TOKEN_BLOCK, Transform, padded_tokens},
+    layout::MAX_DIMENSION,
+};
+
+/// Activations below this in magnitude, all over a block, count as zero.
+const MIN_ABSMAX: f32 = 1.0 / (1u64 << 60) as f32;
+const ROUNDER: f32 = 12_582_912.0;
+
+/// Quantizes `tokens` tokens, `x` being `[tokens][cols]`, zero-padded to a multiple of 32 columns; the transform overwrites
+/// it. `codes`, `scales` and `sums` are what [`Activations::new`](qint_core::activation::Activations::new) takes.
+///
+/// # Errors
+/// [`Error::NotFinite`] if an activation is NaN or infinite (also after the transform); [`Error::Dimension`] or
+/// [`Error::Length`] if the buffers don't fit.
+pub fn quantize(
+    tokens: usize,
+    x: &mut [f32],
+    format: ActivationFormat,
+    codes: &mut [i8],
+    scales: &mut [f32],
+    sums: &mut [i32],
+) -> Result<(), Error> {
+    let cols = x.len().checked_div(tokens).unwrap_or_default();
+    if cols == 0 || !cols.is_multiple_of(SUM_COLS) || cols > MAX_DIMENSION {
+        return Err(Error::Dimension { what: "padded columns", given: cols, limit: MAX_DIMENSION });
+    }
+    let (blocks, room) = (cols.div_ceil(format.block.cols()), padded_tokens(tokens));
+    expect_length("activations", x.len(), tokens * cols)?;
+    expect_length("activation codes", codes.len(), room * cols)?;
+    expect_length("activation scales", scales.len(), room * blocks)?;
+    expect_length("activation sums", sums.len(), room * cols / SUM_COLS)?;
+    if tokens < room {
+        codes.fill(0);
+        scales.fill(0.0);
+        sums.fill(0);
+    }
+    let together = room.min(TOKEN_BLOCK);
+    let (quads, _) = codes.as_chunks_mut::<4>();
+    let places = quads.chunks_exact_mut(together * cols / 4).zip(sums.chunks_exact_mut(together * cols / SUM_COLS));
+    let places = places.zip(scales.chunks_exact_mut(together * blocks));
+    for (x, ((quads, sums), scales)) in x.chunks_mut(together * cols).zip(places) {
+        for (lane, x) in x.chunks_exact_mut(cols).enumerate() {
+            if format.transform == Transform::Hadamard {
+                hadamard::transform(x)?;
+            }
+            if together == 1 {
+                round::<1, 8>(x, lane, format.block.cols(), quads, scales, sums)?;
+            } else {
+                round::<4, 32>(x, lane, format.block.cols(), quads, scales, sums)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Rounds one of L tokens; Q = 8 · L quads hold 32 columns.
+fn round<const L: usize, const Q: usize>(
+    x: &[f32],
+    lane: usize,
+    block: usize,
+    quads: &mut [[i8; 4]],
+    scales: &mut [f32],
+    sums: &mut [i32],
+) -> Result<(), Error> {
+    let mut steps = quads.as_chunks_mut::<Q>().0.iter_mut().zip(sums.as_chunks_mut::<L>().0);
+    for (x, scales) in x.chunks(block).zip(scales.as_chunks_mut::<L>().0) {
+        let absmax = absmax(x);
+        if !absmax.is_finite() {
+            return Err(Error::NotFinite { at: "activations" });
+        }
+        let zero = absmax < MIN_ABSMAX;
+        // Every code of a block that counts as zero is round(x / 1), and |x| is tiny.
+        let divisor = if zero { 1.0 } else { absmax / 127.0 };
+        scales[lane % L] = if zero { 0.0 } else { divisor };
+        for (x, (quads, sums)) in x.as_chunks::<SUM_COLS>().0.iter().zip(&mut steps) {
+            sums[lane % L] = round_step::<L, Q>(x, divisor, lane % L, quads);
+        }
+    }
+    Ok(())
+}
+
+/// The largest magnitude, found as the largest integer among the bits without their sign: NaN and infinity win.
+#[inline(always)]
+fn absmax(x: &[f32]) -> f32 {
+    let mut largest = 0;
+    for four in x.as_chunks::<4>().0 {
+        for x in four {
+            largest = largest.max(x.to_bits() << 1);
+        }
+    }
+    f32::from_bits(largest >> 1)
+}
+
+/// Thirty-two codes, and their sum: that of the rounded numbers' bits, less what rounding added to each.
+#[inline(always)]
+fn round_step<const L: usize, const Q: usize>(
+    x: &[f32; SUM_COLS],
+    a: f32,
+    lane: usize,
+    quads: &mut [[i8; 4]; Q],
+) -> i32 {
+    const ADDED: u32 = ROUNDER.to_bits().wrapping_mul(SUM_COLS as u32);
+    let mut sum = 0u32;
+    for (x, quads) in x.as_chunks::<4>().0.iter().zip(quads.as_chunks_mut::<L>().0) {
+        for (x, code) in x.iter().zip(&mut quads[lane % L]) {
+            let bits = (x / a + ROUNDER).to_bits();
+            *code = bits as i8;
+            sum = sum.wrapping_add(bits);
+        }
+    }
+    sum.wrapping_sub(ADDED).cast_signed()
+}
+
+pub(crate) fn expect_length(what: &'static str, given: usize, needed: usize) -> Result<(), Error> {
+    if given == needed { Ok(()) } else { Err(Error::Length { what, given, needed }) }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use proptest::prelude::*;
+    use qint_core::{
+        activation::{self, ActivationBlock},
+        backend::Backend,
+    };
+    use std::{vec, vec::Vec};
+
+    /// Codes, scales as bits, sums.
+    type Quantized = Result<(Vec<i8>, Vec<u32>, Vec<i32>), Error>;
+
+    /// By this crate, and by qint-core.
+    fn both(tokens: usize, x: &[f32], format: ActivationFormat) -> [Quantized; 2] {
+        let (cols, room) = (x.len() / tokens, padded_tokens(tokens));
+        let blocks = cols.div_ceil(format.block.cols());
+        [true, false].map(|ours| {
+            let (mut x, mut codes) = (x.to_vec(), vec![1; room * cols]);
+            let (mut scales, mut sums) = (vec![1.0; room * blocks], vec![1; room * cols / 32]);
+            if ours {
+                quantize(tokens, &mut x, format, &mut codes, &mut scales, &mut sums)?;
+            } else {
+                let backend = Backend::detect();
+                activation::quantize_tokens(backend, tokens, &mut x, format, &mut codes, &mut scales, &mut sums)?;
+            }
+            Ok((codes, scales.iter().map(|a| a.to_bits()).collect(), sums))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_codes_are_those_of_every_backend(
+            tokens in 1..7usize,
+            steps in 1..40usize,
+            hadamard: bool,
+            exponent in -70..30i32,
+            seed in prop::collection::vec(-1.0f32..1.0, 6 * 40 * 32),
+        ) {
+            let transform = if hadamard { Transform::Hadamard } else { Transform::None };
+            let x: Vec<f32> = seed[..tokens * steps * 32].iter().map(|x| x * 2f32.powi(exponent)).collect();
+            let [ours, theirs] = both(tokens, &x, ActivationFormat { transform, block: ActivationBlock::B256 });
+            prop_assert_eq!(ours, theirs);
+        }
+    }
+
+    #[test]
+    fn ties_go_to_even_and_nan_is_an_error() {
+        let format = ActivationFormat { transform: Transform::None, block: ActivationBlock::B512 };
+        let mut x = [0.0; 64];
+        x[..6].copy_from_slice(&[127.0, 0.5, 1.5, -0.5, -2.5, 126.5]);
+        let [ours, theirs] = both(1, &x, format);
+        assert_eq!(ours, theirs);
+        assert_eq!(&ours.unwrap().0[..6], &[127, 0, 2, 0, -2, 126]);
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            x[63] = bad;
+            let [ours, theirs] = both(1, &x, format);
+            assert_eq!((ours.is_err(), theirs.is_err()), (true, true));
+        }
+    }
+}
