@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A range of panels is as short as the caller likes, so that other work can happen in between; the result is the same.
-use crate::{inputs::Inputs, kernel::Sums, quantize::expect_length};
+use crate::{float, inputs::Inputs, kernel::Sums, quantize::expect_length};
 use core::{mem::MaybeUninit, ops::Range};
 use qint_core::{
     Error,
@@ -26,13 +26,13 @@ pub fn matmul(matrix: &QMatrix<'_>, x: &Inputs<'_>, panels: Range<usize>, out: &
     check(matrix.layout(), x, &panels)?;
     expect_length("output", out.len(), x.tokens() * matrix.layout().rows())?;
     let product = Product::new(matrix, x);
-    for panel in panels {
-        for token in (0..x.tokens()).step_by(x.lanes()) {
-            if x.lanes() == 1 {
-                product.one_token(matrix, panel, token, out);
-            } else {
-                (0..4).for_each(|quarter| product.four_tokens(matrix, panel, quarter, token, out));
-            }
+    for token in (0..x.tokens()).step_by(x.lanes()) {
+        if x.lanes() == 1 {
+            product.one_token(matrix, panels.clone(), token, out);
+            continue;
+        }
+        for panel in panels.clone() {
+            (0..4).for_each(|quarter| product.four_tokens(matrix, panel, quarter, token, out));
         }
     }
     Ok(())
@@ -54,7 +54,7 @@ pub fn block_sums(matrix: &QMatrix<'_>, x: &Inputs<'_>, panels: Range<usize>, ou
                 let row = panel * PANEL_ROWS + part * PANEL_ROWS / lanes;
                 let mut walk = product.walk(panel, part, token);
                 for block in 0..blocks {
-                    let sums = walk.sums();
+                    let sums = walk.sums(block);
                     for lane in 0..lanes.min(x.tokens() - token) {
                         let rows = rows_of(out, matrix.layout(), row, (token + lane) * blocks + block);
                         match rows.first_chunk_mut::<PANEL_ROWS>() {
@@ -125,21 +125,44 @@ impl<'a> Product<'a> {
         }
     }
 
-    /// Sixteen rows of one token.
-    #[inline(never)]
-    fn one_token(&self, matrix: &QMatrix<'_>, panel: usize, token: usize, out: &mut [f32]) {
-        let mut walk = self.walk(panel, 0, token);
-        let mut totals = [MaybeUninit::uninit(); 16];
-        let totals = scaled(&mut totals, walk.sums(), [self.x.scale(token, 0); 4]);
-        for block in 1..self.x.blocks() {
-            add_scaled(totals, walk.sums(), [self.x.scale(token, block); 4]);
+    /// The rows of some panels, of one token.
+    fn one_token(&self, matrix: &QMatrix<'_>, panels: Range<usize>, token: usize, out: &mut [f32]) {
+        let first_row = panels.start * PANEL_ROWS;
+        let (row_scales, _) = matrix.row_scales().get(first_row..).unwrap_or_default().as_chunks::<PANEL_ROWS>();
+        let row_scales = row_scales.get(..panels.len()).unwrap_or_default();
+        let out = rows_of(out, matrix.layout(), first_row, token);
+        let (whole, rest) = out.as_chunks_mut::<PANEL_ROWS>();
+        let mut walk = self.walk(panels.start, 0, token);
+        if self.x.blocks() == 1 {
+            self.one_block(&mut walk, self.x.scale(token, 0), whole, row_scales);
+        } else {
+            self.some_blocks(&mut walk, token, whole.as_flattened_mut(), row_scales);
         }
-        let row = panel * PANEL_ROWS;
-        let row_scales = matrix.row_scales().get(row..).unwrap_or_default();
-        let out = rows_of(out, matrix.layout(), row, token);
-        match (out.first_chunk_mut::<16>(), row_scales.first_chunk::<16>()) {
-            (Some(out), Some(row_scales)) => (0..16).for_each(|row| out[row] = totals[row] * row_scales[row]),
-            _ => out.iter_mut().zip(totals).zip(row_scales).for_each(|((y, total), scale)| *y = *total * scale),
+        if let Some((_, last)) = row_scales.split_at_checked(whole.len()) {
+            self.some_blocks(&mut walk, token, rest, last);
+        }
+    }
+
+    /// Whole panels and one activation block: most layers of a microcontroller.
+    #[inline(never)]
+    fn one_block(&self, walk: &mut Walk<'_>, a: f32, out: &mut [[f32; 16]], row_scales: &[[f32; 16]]) {
+        for (out, row_scales) in out.iter_mut().zip(row_scales) {
+            float::outputs(out, walk.sums(0), a, row_scales);
+            walk.next_panel();
+        }
+    }
+
+    /// Any number of activation blocks and rows.
+    #[inline(never)]
+    fn some_blocks(&self, walk: &mut Walk<'_>, token: usize, out: &mut [f32], row_scales: &[[f32; 16]]) {
+        for (out, row_scales) in out.chunks_mut(PANEL_ROWS).zip(row_scales) {
+            let mut totals = MaybeUninit::uninit();
+            let totals = float::scaled(&mut totals, walk.sums(0), self.x.scale(token, 0));
+            for block in 1..self.x.blocks() {
+                float::add_scaled(totals, walk.sums(block), self.x.scale(token, block));
+            }
+            out.iter_mut().zip(totals).zip(row_scales).for_each(|((y, total), scale)| *y = *total * scale);
+            walk.next_panel();
         }
     }
 
@@ -147,10 +170,10 @@ impl<'a> Product<'a> {
     #[inline(never)]
     fn four_tokens(&self, matrix: &QMatrix<'_>, panel: usize, quarter: usize, token: usize, out: &mut [f32]) {
         let mut walk = self.walk(panel, quarter, token);
-        let mut totals = [MaybeUninit::uninit(); 16];
-        let totals = scaled(&mut totals, walk.sums(), self.x.scales(token, 0));
+        let mut totals = MaybeUninit::uninit();
+        let totals = float::scaled_lanes(&mut totals, walk.sums(0), self.x.scales(token, 0));
         for block in 1..self.x.blocks() {
-            add_scaled(totals, walk.sums(), self.x.scales(token, block));
+            float::add_scaled_lanes(totals, walk.sums(block), self.x.scales(token, block));
         }
         let row = panel * PANEL_ROWS + quarter * 4;
         let Some(row_scales) = matrix.row_scales().get(row..).and_then(|scales| scales.first_chunk::<4>()) else {
@@ -167,7 +190,7 @@ impl<'a> Product<'a> {
     }
 }
 
-/// A panel's way from activation block to activation block.
+/// The kernel's calls for some rows of a panel.
 struct Walk<'a> {
     product: &'a Product<'a>,
     codes: *const u8,
@@ -177,44 +200,33 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// The sums of the next activation block; not to be called more often than there are blocks.
+    /// The sums of an activation block.
     #[inline(always)]
-    fn sums(&mut self) -> &Sums {
-        let kernel = self.product.x.kernel();
+    fn sums(&mut self, block: usize) -> &Sums {
+        let (product, kernel) = (self.product, self.product.x.kernel());
         #[allow(unsafe_code)]
-        // SAFETY: the panel is one of the matrix's (`check`), whose bytes QMatrix checked, and the block is one of its columns;
-        // `expand` wrote this block's stream for this kernel, codec and group (`expect_layout`).
+        // SAFETY: the panel is one of the matrix's (`check`), whose bytes QMatrix checked, and the block is one of its
+        // columns; `expand` wrote this block's stream for this kernel, codec and group (`expect_layout`).
         unsafe {
-            (kernel.panel)(self.codes, self.sub_scales, self.stream, self.sums.as_mut_ptr(), kernel.table.as_ptr());
+            (kernel.panel)(
+                self.codes.wrapping_add(block * product.block_codes),
+                self.sub_scales.wrapping_add(block * product.block_sub_scales),
+                self.stream.wrapping_add(block * product.block_words),
+                self.sums.as_mut_ptr(),
+                kernel.table.as_ptr(),
+            );
         }
-        self.codes = self.codes.wrapping_add(self.product.block_codes);
-        self.sub_scales = self.sub_scales.wrapping_add(self.product.block_sub_scales);
-        self.stream = self.stream.wrapping_add(self.product.block_words);
         #[allow(unsafe_code)]
         // SAFETY: a kernel writes all sixteen.
         unsafe {
             self.sums.assume_init_ref()
         }
     }
-}
 
-/// 0.0 + (f32(sum) · a), with a scale for every one of four tokens.
-#[inline(never)]
-fn scaled<'a>(totals: &'a mut [MaybeUninit<f32>; 16], sums: &Sums, a: [f32; 4]) -> &'a mut [f32; 16] {
-    for i in 0..16 {
-        totals[i].write(0.0 + sums[i] as f32 * a[i % 4]);
-    }
-    #[allow(unsafe_code)]
-    // SAFETY: all sixteen were written.
-    unsafe {
-        &mut *totals.as_mut_ptr().cast()
-    }
-}
-
-/// total + (f32(sum) · a), with a scale for every one of four tokens.
-#[inline(never)]
-fn add_scaled(totals: &mut [f32; 16], sums: &Sums, a: [f32; 4]) {
-    for i in 0..16 {
-        totals[i] += sums[i] as f32 * a[i % 4];
+    /// On to the same rows of the next panel, of which there may be none: then `sums` is not called any more.
+    #[inline(always)]
+    fn next_panel(&mut self) {
+        self.codes = self.codes.wrapping_add(self.product.panel_bytes);
+        self.sub_scales = self.sub_scales.wrapping_add(self.product.panel_bytes);
     }
 }

@@ -7,6 +7,8 @@
 //!
 //! Adding 1.5 · 2²³ rounds: the sum's unit is 1, ties go to even, and its lowest byte is the code.
 use crate::hadamard;
+#[cfg(qint_helium)]
+use crate::kernel::helium;
 use qint_core::{
     Error,
     activation::{ActivationFormat, SUM_COLS, TOKEN_BLOCK, Transform, padded_tokens},
@@ -73,8 +75,9 @@ fn round<const L: usize, const Q: usize>(
     scales: &mut [f32],
     sums: &mut [i32],
 ) -> Result<(), Error> {
-    let mut steps = quads.as_chunks_mut::<Q>().0.iter_mut().zip(sums.as_chunks_mut::<L>().0);
-    for (x, scales) in x.chunks(block).zip(scales.as_chunks_mut::<L>().0) {
+    let (quads, sums) = (quads.as_chunks_mut::<Q>().0, sums.as_chunks_mut::<L>().0);
+    let places = quads.chunks_mut(block / SUM_COLS).zip(sums.chunks_mut(block / SUM_COLS));
+    for ((x, scales), (quads, sums)) in x.chunks(block).zip(scales.as_chunks_mut::<L>().0).zip(places) {
         let absmax = absmax(x);
         if !absmax.is_finite() {
             return Err(Error::NotFinite { at: "activations" });
@@ -83,7 +86,13 @@ fn round<const L: usize, const Q: usize>(
         // Every code of a block that counts as zero is round(x / 1), and |x| is tiny.
         let divisor = if zero { 1.0 } else { absmax / 127.0 };
         scales[lane % L] = if zero { 0.0 } else { divisor };
-        for (x, (quads, sums)) in x.as_chunks::<SUM_COLS>().0.iter().zip(&mut steps) {
+        #[cfg(qint_helium)]
+        if L == 1 {
+            let codes = quads.as_flattened_mut().as_flattened_mut().as_chunks_mut().0;
+            helium::round(x.as_chunks().0, divisor, codes, sums.as_flattened_mut());
+            continue;
+        }
+        for (x, (quads, sums)) in x.as_chunks::<SUM_COLS>().0.iter().zip(quads.iter_mut().zip(sums)) {
             sums[lane % L] = round_step::<L, Q>(x, divisor, lane % L, quads);
         }
     }
@@ -91,6 +100,13 @@ fn round<const L: usize, const Q: usize>(
 }
 
 /// The largest magnitude, found as the largest integer among the bits without their sign: NaN and infinity win.
+#[cfg(qint_helium)]
+fn absmax(x: &[f32]) -> f32 {
+    f32::from_bits(helium::absmax_bits(x.as_chunks().0))
+}
+
+/// The largest magnitude, found as the largest integer among the bits without their sign: NaN and infinity win.
+#[cfg(not(qint_helium))]
 #[inline(always)]
 fn absmax(x: &[f32]) -> f32 {
     let mut largest = 0;

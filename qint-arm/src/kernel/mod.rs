@@ -10,13 +10,16 @@
 //! | [`pairs`] | pairs of activations for pairs of looked-up levels | table codecs on a DSP core |
 //! | [`swar`] | two activations in one multiplier | linear codecs elsewhere |
 //! | [`plain`] | the codes as they are | table codecs elsewhere |
+//! | `helium` | quads of four vectors of codes | linear codecs of one token on a Helium core |
 //!
 //! Streams are plain words, so each is written once, in Rust, and tested on any machine; inner loops are assembly
-//! (`dsp.s`, `thumb2.s`, `thumb1.s`), whole functions each, because compilers spill them. Where there is no assembly,
+//! (`dsp.s`, `helium.s`, `thumb2.s`, `thumb1.s`), whole functions each, because compilers spill them. Where there is no assembly,
 //! [`swar::portable`] walks the same stream.
 mod columns;
 #[cfg(qint_kernels = "dsp")]
 mod dsp;
+#[cfg(qint_helium)]
+pub(crate) mod helium;
 #[cfg(any(qint_kernels = "dsp", test))]
 mod nested;
 #[cfg(any(qint_kernels = "dsp", test))]
@@ -32,8 +35,10 @@ mod thumb;
 
 pub(crate) use columns::{Columns, Words};
 
-#[cfg(qint_kernels = "dsp")]
+#[cfg(all(qint_kernels = "dsp", not(qint_helium)))]
 pub(crate) use dsp::choose;
+#[cfg(qint_helium)]
+pub(crate) use helium::choose;
 #[cfg(qint_kernels = "portable")]
 pub(crate) use swar::choose;
 #[cfg(any(qint_kernels = "thumb1", qint_kernels = "thumb2"))]
@@ -73,6 +78,8 @@ pub(crate) enum Stream {
     Pairs,
     Swar,
     Plain,
+    #[cfg(qint_helium)]
+    Helium,
 }
 
 impl Stream {
@@ -84,6 +91,8 @@ impl Stream {
             Stream::Swar if matches!(codec, Codec::Q8) => 6 * steps + cols,
             Stream::Swar => 6 * steps + cols / 2,
             Stream::Plain => groups + 1 + cols / 4,
+            #[cfg(qint_helium)]
+            Stream::Helium => helium::words(codec, group, cols),
         }
     }
 
@@ -98,6 +107,8 @@ impl Stream {
             Stream::Swar => swar::write(codec, group, x, to),
             #[cfg(not(qint_kernels = "dsp"))]
             Stream::Plain => plain::write(group, x, to),
+            #[cfg(qint_helium)]
+            Stream::Helium => helium::write(codec, group, x, to),
             #[allow(unreachable_patterns, reason = "streams of other targets")]
             _ => {}
         }

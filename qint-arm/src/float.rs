@@ -1,0 +1,55 @@
+//! The f32 part of a product: sixteen sums at a time, each product and each addition rounded.
+use crate::kernel::Sums;
+#[cfg(qint_helium)]
+pub(crate) use crate::kernel::helium::{add_scaled, outputs, scaled};
+use core::mem::MaybeUninit;
+
+/// 0.0 + (f32(sum) · a).
+#[cfg(not(qint_helium))]
+#[inline(always)]
+pub(crate) fn scaled<'a>(totals: &'a mut MaybeUninit<[f32; 16]>, sums: &Sums, a: f32) -> &'a mut [f32; 16] {
+    scaled_lanes(totals, sums, [a; 4])
+}
+
+/// total + (f32(sum) · a).
+#[cfg(not(qint_helium))]
+#[inline(always)]
+pub(crate) fn add_scaled(totals: &mut [f32; 16], sums: &Sums, a: f32) {
+    add_scaled_lanes(totals, sums, [a; 4]);
+}
+
+/// (0.0 + (f32(sum) · a)) · row_scale: the outputs, where there is only one activation block.
+#[cfg(not(qint_helium))]
+#[inline(never)]
+pub(crate) fn outputs(y: &mut [f32; 16], sums: &Sums, a: f32, row_scales: &[f32; 16]) {
+    for row in 0..16 {
+        y[row] = (0.0 + sums[row] as f32 * a) * row_scales[row];
+    }
+}
+
+/// 0.0 + (f32(sum) · a), with a scale for every one of four tokens.
+#[inline(never)]
+pub(crate) fn scaled_lanes<'a>(totals: &'a mut MaybeUninit<[f32; 16]>, sums: &Sums, a: [f32; 4]) -> &'a mut [f32; 16] {
+    let to = totals.as_mut_ptr().cast::<f32>();
+    for i in 0..16 {
+        let scaled = 0.0 + sums[i] as f32 * a[i % 4];
+        #[allow(unsafe_code)]
+        // SAFETY: one of sixteen.
+        unsafe {
+            to.wrapping_add(i).write(scaled);
+        }
+    }
+    #[allow(unsafe_code)]
+    // SAFETY: all sixteen were written.
+    unsafe {
+        totals.assume_init_mut()
+    }
+}
+
+/// total + (f32(sum) · a), with a scale for every one of four tokens.
+#[inline(never)]
+pub(crate) fn add_scaled_lanes(totals: &mut [f32; 16], sums: &Sums, a: [f32; 4]) {
+    for i in 0..16 {
+        totals[i] += sums[i] as f32 * a[i % 4];
+    }
+}

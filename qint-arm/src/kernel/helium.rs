@@ -1,0 +1,158 @@
+//! Cortex-M55: `helium.s`, for one token and the codecs without a table; its stream; and the f32 parts of a product.
+//!
+//! ```text
+//! for each group: [steps of 32 columns] [offset −bias · Σx]
+//!     for each gather of 4 vectors of codes: for each field f: quads f, F + f, 2F + f, 3F + f of the gather, as bytes
+//! [0] [0]
+//! ```
+//!
+//! A gather spans 16 · F columns: 16, 32, 64, 128. The last one of a group may have fewer vectors; then zeros are
+//! gathered, and meet zeros.
+#![allow(unsafe_code, reason = "assembly")]
+use super::{Columns, Kernel, Panel, Stream, Sums, Words, columns::groups, dsp, linear};
+use core::{arch::global_asm, mem::MaybeUninit};
+use qint_core::{
+    activation::SUM_COLS,
+    codec::{Codec, Group},
+};
+
+// Target features don't reach assembly outside functions, so it names its CPU.
+global_asm!(concat!(".cpu cortex-m55\n", include_str!("helium.s")), options(raw));
+
+// SAFETY: defined in helium.s with these arguments, by the procedure call standard.
+unsafe extern "C" {
+    fn qint_helium_q8(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
+    fn qint_helium_q4_linear(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
+    fn qint_helium_q2_linear(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
+    fn qint_helium_q1(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
+    fn qint_helium_scale(_: *mut [f32; 16], _: *const Sums, a: u32);
+    fn qint_helium_add_scaled(_: *mut [f32; 16], _: *const Sums, a: u32);
+    fn qint_helium_outputs(y: *mut [f32; 16], _: *const Sums, a: u32, row_scales: *const [f32; 16]);
+    fn qint_helium_absmax(x: *const f32, steps: usize) -> u32;
+    fn qint_helium_round(x: *const f32, steps: usize, divisor: u32, codes: *mut [i8; 4], sums: *mut i32);
+}
+
+#[inline]
+pub(crate) const fn choose(codec: Codec, tokens: usize) -> Kernel {
+    let panel: Panel = match codec {
+        Codec::Q8 => qint_helium_q8,
+        Codec::Q4Linear => qint_helium_q4_linear,
+        Codec::Q2Linear => qint_helium_q2_linear,
+        Codec::Q1 => qint_helium_q1,
+        Codec::Q4 | Codec::Q2 => return dsp::choose(codec, tokens),
+    };
+    if tokens == 1 {
+        Kernel { lanes: 1, stream: Stream::Helium, panel, table: &[] }
+    } else {
+        dsp::choose(codec, tokens)
+    }
+}
+
+/// Words of the stream of `cols` columns.
+pub(super) const fn words(codec: Codec, group: Group, cols: usize) -> usize {
+    let (whole, rest) = (cols / group.cols(), cols % group.cols());
+    let last = if rest == 0 { 0 } else { group_words(codec, rest) };
+    2 + whole * group_words(codec, group.cols()) + last
+}
+
+const fn group_words(codec: Codec, cols: usize) -> usize {
+    let fields = codec.fields();
+    2 + cols.div_ceil(16 * fields) * 4 * fields
+}
+
+pub(super) fn write(codec: Codec, group: Group, x: Columns<'_>, to: &mut Words<'_>) {
+    let Some((_, bias)) = linear(codec) else { return };
+    let bias = if matches!(codec, Codec::Q8) { 0 } else { bias };
+    for (first, steps) in groups(x.steps, group.cols() / SUM_COLS) {
+        to.put([steps as u32, (-bias * x.sum(first, steps, 0)).cast_unsigned()]);
+        let quads = x.quads(first, steps);
+        match codec {
+            Codec::Q8 => gathers::<1, 4>(quads, to),
+            Codec::Q4Linear => gathers::<2, 8>(quads, to),
+            Codec::Q2Linear => gathers::<4, 16>(quads, to),
+            _ => gathers::<8, 32>(quads, to),
+        }
+    }
+    to.put([0; 2]);
+}
+
+/// Gathers of vectors of F fields: Q = 4 · F quads.
+fn gathers<const F: usize, const Q: usize>(quads: &[[i8; 4]], to: &mut Words<'_>) {
+    let (whole, rest) = quads.as_chunks::<Q>();
+    whole.iter().for_each(|quads| gather::<F, Q>(quads, to));
+    if !rest.is_empty() {
+        let mut quads = [[0; 4]; Q];
+        quads.iter_mut().zip(rest).for_each(|(to, quad)| *to = *quad);
+        gather::<F, Q>(&quads, to);
+    }
+}
+
+#[inline(always)]
+fn gather<const F: usize, const Q: usize>(quads: &[[i8; 4]; Q], to: &mut Words<'_>) {
+    const { assert!(Q == 4 * F) };
+    for field in 0..F {
+        to.put(core::array::from_fn::<u32, 4, _>(|vector| {
+            u32::from_le_bytes(quads[vector * F + field].map(i8::cast_unsigned))
+        }));
+    }
+}
+
+/// 0.0 + (f32(sum) · a).
+#[inline(always)]
+pub(crate) fn scaled<'a>(totals: &'a mut MaybeUninit<[f32; 16]>, sums: &Sums, a: f32) -> &'a mut [f32; 16] {
+    // SAFETY: sixteen are read and sixteen written.
+    unsafe { qint_helium_scale(totals.as_mut_ptr(), sums, a.to_bits()) };
+    // SAFETY: they were written.
+    unsafe { totals.assume_init_mut() }
+}
+
+/// total + (f32(sum) · a). Vectors flush subnormal numbers, but there are none: sums are integers, and a is 0 or at least
+/// 2⁻⁶⁷.
+#[inline(always)]
+pub(crate) fn add_scaled(totals: &mut [f32; 16], sums: &Sums, a: f32) {
+    // SAFETY: sixteen are read and sixteen written.
+    unsafe { qint_helium_add_scaled(totals, sums, a.to_bits()) };
+}
+
+/// (0.0 + (f32(sum) · a)) · row_scale: the outputs, where there is only one activation block.
+#[inline(always)]
+pub(crate) fn outputs(y: &mut [f32; 16], sums: &Sums, a: f32, row_scales: &[f32; 16]) {
+    // Of a from 2⁻⁶⁰ on, no product is subnormal: |sum| >= 1 and |row_scale| >= 2⁻⁶⁰, or one of them is 0.
+    const MIN_SCALE: f32 = 1.0 / (1u64 << 60) as f32;
+    if a >= MIN_SCALE {
+        // SAFETY: sixteen are read and sixteen written.
+        unsafe { qint_helium_outputs(y, sums, a.to_bits(), row_scales) };
+    } else {
+        for row in 0..16 {
+            y[row] = (0.0 + sums[row] as f32 * a) * row_scales[row];
+        }
+    }
+}
+
+/// The largest of the numbers' bits without their signs.
+#[inline(always)]
+pub(crate) fn absmax_bits(x: &[[f32; SUM_COLS]]) -> u32 {
+    if x.is_empty() {
+        return 0;
+    }
+    // SAFETY: there are as many steps, at least one.
+    unsafe { qint_helium_absmax(x.as_ptr().cast(), x.len()) >> 1 }
+}
+
+/// round-half-even(x / divisor), and the sums of every 32, of one token; of as many steps as `sums` holds.
+#[inline(always)]
+pub(crate) fn round(x: &[[f32; SUM_COLS]], divisor: f32, codes: &mut [[i8; SUM_COLS]], sums: &mut [i32]) {
+    let steps = x.len().min(codes.len()).min(sums.len());
+    if steps > 0 {
+        // SAFETY: all three hold as many steps, at least one.
+        unsafe {
+            qint_helium_round(
+                x.as_ptr().cast(),
+                steps,
+                divisor.to_bits(),
+                codes.as_mut_ptr().cast(),
+                sums.as_mut_ptr(),
+            );
+        }
+    }
+}

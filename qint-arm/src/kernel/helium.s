@@ -1,0 +1,488 @@
+@ Cortex-M55 (Helium): exact integer sums of one activation block of one token, sixteen rows, eight (q1: four) at a time;
+@ and the f32 parts of a product.
+@
+@ 1. Helium multiplies sixteen bytes by sixteen bytes and adds everything up (VMLADAV). A row's quads lie 64 bytes apart, so
+@    four words of one row are gathered by a vector of addresses; activations come in the same order (helium.rs).
+@ 2. Codes are unsigned and below 64, so they are multiplied as signed bytes; q8 is made signed first.
+@ 3. Sums of a group are in the even registers r0 … r12, lr (VMLADAV takes no others); r1 is the stream, r3 the sub-scales, r5
+@    and r7 the header of a group: how many steps, and the offset for the codec's bias. Then four sums at a time move to
+@    a vector, get offset and sub-scale, and are added to the block's.
+@ 4. Groups of 128 columns have a straight path.
+@
+@ void f(codes r0, sub-scales r1, stream r2, sums r3)
+
+    .syntax unified
+    .thumb
+
+    .macro qint_begin_helium name
+    .section .text.\name, "ax", %progbits
+    .balign 4
+    .global \name
+    .type \name, %function
+    .thumb_func
+\name:
+    .endm
+
+@ q0 = 0, 64, 128, 192 + the codes of these rows
+    .macro qint_addresses back
+    ldr     r9, [sp, #0]
+    movs    r4, #0
+    vidup.u32 q0, r4, #8
+    vshl.i32 q0, q0, #3
+    .if \back
+    sub     r9, r9, #\back
+    .endif
+    vadd.i32 q0, q0, r9
+    .endm
+
+@ ---- q4-linear: 32 columns; q0 addresses, q1 mask, q2 q3 activations, q4 q5 codes, q6 q7 sums ----
+
+    .macro qint_mve_q4_row acc, address, first
+    vldrw.u32 q4, \address
+    vand    q5, q4, q1
+    .if \first
+    vmladav.s8 \acc, q5, q2
+    .else
+    vmladava.s8 \acc, q5, q2
+    .endif
+    vshr.u8 q4, q4, #4
+    vmladava.s8 \acc, q4, q3
+    .endm
+
+    .macro qint_mve_q4_step first
+    vldrw.u32 q2, [r1], #16
+    vldrw.u32 q3, [r1], #16
+    qint_mve_q4_row r0, "[q0, #256]!", \first
+    qint_mve_q4_row r2, "[q0, #4]", \first
+    qint_mve_q4_row r4, "[q0, #8]", \first
+    qint_mve_q4_row r6, "[q0, #12]", \first
+    qint_mve_q4_row r8, "[q0, #16]", \first
+    qint_mve_q4_row r10, "[q0, #20]", \first
+    qint_mve_q4_row r12, "[q0, #24]", \first
+    qint_mve_q4_row lr, "[q0, #28]", \first
+    .endm
+
+@ ---- q8: 32 columns, sixteen by sixteen; q0 addresses, q1 sign bits, q2 activations, q4 codes, q6 q7 sums ----
+
+    .macro qint_mve_q8_row acc, address, first
+    vldrw.u32 q4, \address
+    veor    q4, q4, q1
+    .if \first
+    vmladav.s8 \acc, q4, q2
+    .else
+    vmladava.s8 \acc, q4, q2
+    .endif
+    .endm
+
+    .macro qint_mve_q8_half first
+    vldrw.u32 q2, [r1], #16
+    qint_mve_q8_row r0, "[q0, #256]!", \first
+    qint_mve_q8_row r2, "[q0, #4]", \first
+    qint_mve_q8_row r4, "[q0, #8]", \first
+    qint_mve_q8_row r6, "[q0, #12]", \first
+    qint_mve_q8_row r8, "[q0, #16]", \first
+    qint_mve_q8_row r10, "[q0, #20]", \first
+    qint_mve_q8_row r12, "[q0, #24]", \first
+    qint_mve_q8_row lr, "[q0, #28]", \first
+    .endm
+
+    .macro qint_mve_q8_step first
+    qint_mve_q8_half \first
+    qint_mve_q8_half 0
+    .endm
+
+@ ---- The way through the groups, for codecs whose gathers are always full ----
+@ Frame: 0 codes, 4 sub-scales, 8 stream, 12 output, 16 its end.
+
+    .macro qint_enter frame
+    push    {r4-r11, lr}
+    vpush   {d8-d15}
+    sub     sp, #\frame
+    add     r4, r3, #64
+    strd    r0, r1, [sp, #0]
+    strd    r2, r3, [sp, #8]
+    str     r4, [sp, #16]
+    .endm
+
+@ Eight rows are done, their sums in q6 and q7; on to the next eight, or back.
+    .macro qint_leave_eight frame
+    ldrd    r0, r1, [sp, #0]
+    ldrd    r2, r3, [sp, #12]
+    vstrw.32 q6, [r2], #16
+    vstrw.32 q7, [r2], #16
+    adds    r0, #32
+    adds    r1, #8
+    strd    r0, r1, [sp, #0]
+    str     r2, [sp, #12]
+    cmp     r2, r3
+    bne     2b
+    add     sp, #\frame
+    vpop    {d8-d15}
+    pop     {r4-r11, pc}
+    .endm
+
+    .macro qint_helium name, step, mask
+    qint_begin_helium \name
+    qint_enter 20
+    vmov.i8 q1, #\mask
+2:                                      @ eight rows
+    qint_addresses 256
+    ldr     r3, [sp, #4]
+    ldr     r1, [sp, #8]
+    vmov.i32 q6, #0
+    vmov.i32 q7, #0
+    ldrd    r5, r7, [r1], #8
+    cmp     r5, #4
+    bne     5f
+3:                                      @ 128 columns
+    \step   1
+    \step   0
+    \step   0
+    \step   0
+4:                                      @ the group is done
+    vmov    q4[2], q4[0], r0, r4
+    vmov    q4[3], q4[1], r2, r6
+    vmov    q5[2], q5[0], r8, r12
+    vmov    q5[3], q5[1], r10, lr
+    vadd.i32 q4, q4, r7
+    vadd.i32 q5, q5, r7
+    vldrb.s32 q2, [r3], #4
+    vldrb.s32 q3, [r3], #12
+    vmul.i32 q4, q4, q2
+    vmul.i32 q5, q5, q3
+    vadd.i32 q6, q6, q4
+    vadd.i32 q7, q7, q5
+    ldrd    r5, r7, [r1], #8
+    cmp     r5, #4
+    beq     3b
+    cmp     r5, #0
+    beq     7f
+5:                                      @ 32 columns, or more
+    \step   1
+    subs    r5, #1
+    beq     4b
+6:
+    \step   0
+    subs    r5, #1
+    bne     6b
+    b       4b
+7:                                      @ the block is done
+    qint_leave_eight 20
+    .size   \name, . - \name
+    .endm
+
+    qint_helium qint_helium_q4_linear, qint_mve_q4_step, 0x0f
+    qint_helium qint_helium_q8, qint_mve_q8_step, 0x80
+
+@ ---- q2-linear: 64 columns, or 32 at the end of a group; q0 addresses, q1 mask, q2-q5 activations, q6 q7 codes ----
+@ Frame: 0-16 as above, 20 and 36 sums.
+
+    .macro qint_mve_q2_fields acc, first
+    vand    q7, q6, q1
+    .if \first
+    vmladav.s8 \acc, q7, q2
+    .else
+    vmladava.s8 \acc, q7, q2
+    .endif
+    vshr.u8 q7, q6, #2
+    vand    q7, q7, q1
+    vmladava.s8 \acc, q7, q3
+    vshr.u8 q7, q6, #4
+    vand    q7, q7, q1
+    vmladava.s8 \acc, q7, q4
+    vshr.u8 q6, q6, #6
+    vmladava.s8 \acc, q6, q5
+    .endm
+
+    .macro qint_mve_q2_row acc, address, first
+    vldrw.u32 q6, \address
+    qint_mve_q2_fields \acc, \first
+    .endm
+
+    .macro qint_mve_q2_row_of_some acc, address
+    vpst
+    vldrwt.u32 q6, \address
+    qint_mve_q2_fields \acc, 0
+    .endm
+
+    .macro qint_mve_q2_activations
+    vldrw.u32 q2, [r1], #16
+    vldrw.u32 q3, [r1], #16
+    vldrw.u32 q4, [r1], #16
+    vldrw.u32 q5, [r1], #16
+    .endm
+
+    .macro qint_mve_q2_gather first
+    qint_mve_q2_activations
+    qint_mve_q2_row r0, "[q0, #256]!", \first
+    qint_mve_q2_row r2, "[q0, #4]", \first
+    qint_mve_q2_row r4, "[q0, #8]", \first
+    qint_mve_q2_row r6, "[q0, #12]", \first
+    qint_mve_q2_row r8, "[q0, #16]", \first
+    qint_mve_q2_row r10, "[q0, #20]", \first
+    qint_mve_q2_row r12, "[q0, #24]", \first
+    qint_mve_q2_row lr, "[q0, #28]", \first
+    .endm
+
+    qint_begin_helium qint_helium_q2_linear
+    qint_enter 52
+    vmov.i8 q1, #0x03
+2:                                      @ eight rows
+    qint_addresses 256
+    ldr     r3, [sp, #4]
+    ldr     r1, [sp, #8]
+    vmov.i32 q6, #0
+    add     r11, sp, #20
+    vstrw.32 q6, [r11]
+    vstrw.32 q6, [r11, #16]
+    ldrd    r5, r7, [r1], #8
+    cmp     r5, #4
+    bne     5f
+3:                                      @ 128 columns
+    qint_mve_q2_gather 1
+    qint_mve_q2_gather 0
+4:                                      @ the group is done: sub-scale · (4 · sum + offset)
+    vmov    q4[2], q4[0], r0, r4
+    vmov    q4[3], q4[1], r2, r6
+    vmov    q5[2], q5[0], r8, r12
+    vmov    q5[3], q5[1], r10, lr
+    vmov.i32 q7, #4
+    vmlas.s32 q4, q7, r7
+    vmlas.s32 q5, q7, r7
+    vldrb.s32 q2, [r3], #4
+    vldrb.s32 q3, [r3], #12
+    vmul.i32 q4, q4, q2
+    vmul.i32 q5, q5, q3
+    vldrw.u32 q6, [r11]
+    vldrw.u32 q7, [r11, #16]
+    vadd.i32 q6, q6, q4
+    vadd.i32 q7, q7, q5
+    vstrw.32 q6, [r11]
+    vstrw.32 q7, [r11, #16]
+    ldrd    r5, r7, [r1], #8
+    cmp     r5, #4
+    beq     3b
+    cmp     r5, #0
+    beq     7f
+5:                                      @ any number of steps of 32 columns, two at a time
+    movs    r0, #0
+    movs    r2, #0
+    movs    r4, #0
+    movs    r6, #0
+    mov     r8, #0
+    mov     r10, #0
+    mov     r12, #0
+    mov     lr, #0
+6:
+    lsl     r9, r5, #1                  @ vectors of codes to go: the last gather may be half of one
+    vctp.32 r9
+    qint_mve_q2_activations
+    qint_mve_q2_row_of_some r0, "[q0, #256]"
+    qint_mve_q2_row_of_some r2, "[q0, #260]"
+    qint_mve_q2_row_of_some r4, "[q0, #264]"
+    qint_mve_q2_row_of_some r6, "[q0, #268]"
+    qint_mve_q2_row_of_some r8, "[q0, #272]"
+    qint_mve_q2_row_of_some r10, "[q0, #276]"
+    qint_mve_q2_row_of_some r12, "[q0, #280]"
+    qint_mve_q2_row_of_some lr, "[q0, #284]"
+    cmp     r9, #4
+    it      hi
+    movhi   r9, #4
+    lsl     r9, r9, #6
+    vadd.i32 q0, q0, r9
+    subs    r5, #2
+    bgt     6b
+    b       4b
+7:                                      @ the block is done
+    vldrw.u32 q6, [r11]
+    vldrw.u32 q7, [r11, #16]
+    qint_leave_eight 52
+    .size   qint_helium_q2_linear, . - qint_helium_q2_linear
+
+@ ---- q1: up to 128 columns, a whole group; q0-q3 codes of four rows, q4 bits, q5 activations, q6 q7 masks ----
+@ Even fields are summed in r0, r2, r4, r6; odd ones, whose ones count 2, in r8, r10, r12, lr.
+@ Frame: 0-16 as above, 20 sums, 36 addresses.
+
+    .macro qint_mve_q1_even first
+    vldrw.u32 q5, [r1], #16
+    vand    q4, q0, q6
+    qint_mve_q1_mac r0, \first
+    vand    q4, q1, q6
+    qint_mve_q1_mac r2, \first
+    vand    q4, q2, q6
+    qint_mve_q1_mac r4, \first
+    vand    q4, q3, q6
+    qint_mve_q1_mac r6, \first
+    .endm
+
+    .macro qint_mve_q1_odd first
+    vldrw.u32 q5, [r1], #16
+    vand    q4, q0, q7
+    qint_mve_q1_mac r8, \first
+    vand    q4, q1, q7
+    qint_mve_q1_mac r10, \first
+    vand    q4, q2, q7
+    qint_mve_q1_mac r12, \first
+    vand    q4, q3, q7
+    qint_mve_q1_mac lr, \first
+    .endm
+
+    .macro qint_mve_q1_mac acc, first
+    .if \first
+    vmladav.s8 \acc, q4, q5
+    .else
+    vmladava.s8 \acc, q4, q5
+    .endif
+    .endm
+
+    .macro qint_mve_q1_next
+    vshr.u32 q0, q0, #2
+    vshr.u32 q1, q1, #2
+    vshr.u32 q2, q2, #2
+    vshr.u32 q3, q3, #2
+    .endm
+
+    qint_begin_helium qint_helium_q1
+    qint_enter 52
+    vmov.i8 q6, #0x01
+    vmov.i8 q7, #0x02
+    add     r11, sp, #20
+2:                                      @ four rows
+    qint_addresses 0
+    vmov.i32 q4, #0
+    vstrw.32 q4, [r11]
+    vstrw.32 q0, [r11, #16]
+    ldr     r3, [sp, #4]
+    ldr     r1, [sp, #8]
+    ldrd    r5, r7, [r1], #8
+3:                                      @ a group of r5 vectors of codes
+    vctp.32 r5
+    vldrw.u32 q4, [r11, #16]
+    vpstttt
+    vldrwt.u32 q0, [q4]
+    vldrwt.u32 q1, [q4, #4]
+    vldrwt.u32 q2, [q4, #8]
+    vldrwt.u32 q3, [q4, #12]
+    lsl     r9, r5, #6
+    vadd.i32 q4, q4, r9
+    vstrw.32 q4, [r11, #16]
+    qint_mve_q1_even 1
+    qint_mve_q1_odd 1
+    .rept 3
+    qint_mve_q1_next
+    qint_mve_q1_even 0
+    qint_mve_q1_odd 0
+    .endr
+    vmov    q0[2], q0[0], r0, r4
+    vmov    q0[3], q0[1], r2, r6
+    vmov    q1[2], q1[0], r8, r12
+    vmov    q1[3], q1[1], r10, lr
+    vadd.i32 q0, q0, q0
+    vadd.i32 q0, q0, q1
+    vadd.i32 q0, q0, r7
+    vldrb.s32 q2, [r3], #16
+    vmul.i32 q0, q0, q2
+    vldrw.u32 q3, [r11]
+    vadd.i32 q3, q3, q0
+    vstrw.32 q3, [r11]
+    ldrd    r5, r7, [r1], #8
+    cmp     r5, #0
+    bne     3b
+    ldrd    r0, r1, [sp, #0]            @ the block is done
+    ldrd    r2, r3, [sp, #12]
+    vstrw.32 q3, [r2], #16
+    adds    r0, #16
+    adds    r1, #4
+    strd    r0, r1, [sp, #0]
+    str     r2, [sp, #12]
+    cmp     r2, r3
+    bne     2b
+    add     sp, #52
+    vpop    {d8-d15}
+    pop     {r4-r11, pc}
+    .size   qint_helium_q1, . - qint_helium_q1
+
+@ ---- f32 --------------------------------------------------------------------------------------------------------------
+
+@ void qint_helium_scale(totals r0, sums r1, a r2 as bits): sixteen times 0 + f32(sum) · a
+    qint_begin_helium qint_helium_scale
+    movs    r3, #0
+    .rept 4
+    vldrw.u32 q0, [r1], #16
+    vcvt.f32.s32 q0, q0
+    vmul.f32 q0, q0, r2
+    vadd.f32 q0, q0, r3
+    vstrw.32 q0, [r0], #16
+    .endr
+    bx      lr
+    .size   qint_helium_scale, . - qint_helium_scale
+
+@ void qint_helium_add_scaled(totals r0, sums r1, a r2 as bits): sixteen times total + f32(sum) · a
+    qint_begin_helium qint_helium_add_scaled
+    .rept 4
+    vldrw.u32 q0, [r1], #16
+    vcvt.f32.s32 q0, q0
+    vldrw.u32 q1, [r0]
+    vmul.f32 q0, q0, r2
+    vadd.f32 q1, q1, q0
+    vstrw.32 q1, [r0], #16
+    .endr
+    bx      lr
+    .size   qint_helium_add_scaled, . - qint_helium_add_scaled
+
+@ void qint_helium_outputs(y r0, sums r1, a r2 as bits, row scales r3): sixteen times (f32(sum) · a) · row scale
+    qint_begin_helium qint_helium_outputs
+    .rept 4
+    vldrw.u32 q0, [r1], #16
+    vcvt.f32.s32 q0, q0
+    vmul.f32 q0, q0, r2
+    vldrw.u32 q1, [r3], #16
+    vmul.f32 q0, q0, q1
+    vstrw.32 q0, [r0], #16
+    .endr
+    bx      lr
+    .size   qint_helium_outputs, . - qint_helium_outputs
+
+@ u32 qint_helium_absmax(x r0, steps r1): the largest of bits · 2 of 32 · steps numbers
+    qint_begin_helium qint_helium_absmax
+    vmov.i32 q1, #0
+2:
+    .rept 8
+    vldrw.u32 q0, [r0], #16
+    vshl.i32 q0, q0, #1
+    vmax.u32 q1, q1, q0
+    .endr
+    subs    r1, #1
+    bne     2b
+    movs    r0, #0
+    vmaxv.u32 r0, q1
+    bx      lr
+    .size   qint_helium_absmax, . - qint_helium_absmax
+
+@ void qint_helium_round(x r0, steps r1, divisor r2 as bits, codes r3, sums on the stack): one token's codes and their sums
+    qint_begin_helium qint_helium_round
+    push    {r4, r5, r6, lr}
+    ldr     r5, [sp, #16]
+    vmov    s4, r2
+    movw    r6, #0
+    movt    r6, #0x4b40                 @ 1.5 · 2^23
+2:
+    movs    r4, #0
+    .rept 8
+    vldrw.u32 q0, [r0], #16
+    vdiv.f32 s0, s0, s4
+    vdiv.f32 s1, s1, s4
+    vdiv.f32 s2, s2, s4
+    vdiv.f32 s3, s3, s4
+    vadd.f32 q0, q0, r6
+    vstrb.32 q0, [r3], #4
+    vaddva.u32 r4, q0
+    .endr
+    sub     r4, r4, #0x68000000         @ 32 times the bits of 1.5 · 2^23
+    str     r4, [r5], #4
+    subs    r1, #1
+    bne     2b
+    pop     {r4, r5, r6, pc}
+    .size   qint_helium_round, . - qint_helium_round
+
+    .text
