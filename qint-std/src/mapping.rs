@@ -71,6 +71,16 @@ impl Mapping {
         };
         Ok(Mapping(storage))
     }
+
+    /// A copy of `bytes`, which `what` names in an error.
+    ///
+    /// # Errors
+    /// [`Error::Resources`] if there is no memory for it.
+    pub fn copy(bytes: &[u8], what: &str) -> Result<Mapping> {
+        let mut pages = Pages::new(bytes.len(), what)?;
+        pages.copy_from_slice(bytes);
+        Ok(Mapping(Storage::Read(pages)))
+    }
 }
 
 impl Deref for Mapping {

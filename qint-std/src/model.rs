@@ -13,6 +13,8 @@ use crate::{
     synthetic::{Shape, Synthetic},
 };
 use qint_core::{
+    backend::Backend,
+    layout::padded_cols,
     llama::{Layer, Weights},
     matrix::{DenseMatrix, DenseValues, Matrix},
 };
@@ -132,6 +134,15 @@ impl Model {
     /// The weights of the forward pass.
     pub fn weights(&self) -> &Weights<'_> {
         self.0.borrow_dependent()
+    }
+
+    /// The embedding of a token, `[hidden]`, as the forward pass starts from it.
+    ///
+    /// # Errors
+    /// [`Error::Core`] if there is no such token or `out` has another length.
+    pub fn embedding(&self, token: u32, out: &mut [f32]) -> Result<()> {
+        let mut scratch = vec![0.0; padded_cols(self.config().architecture.hidden)];
+        self.weights().embed(Backend::detect(), token, &mut scratch, out).map_err(Error::core("embedding"))
     }
 
     /// Architecture and special tokens.

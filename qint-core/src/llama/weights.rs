@@ -1,7 +1,9 @@
 //! A model's matrices, borrowed and checked to fit together.
-use super::{Config, config::expect};
+use super::{Config, config::expect, embedding};
 use crate::{
     Error,
+    backend::Backend,
+    layout::padded_cols,
     matrix::{Matrix, expect_length},
 };
 
@@ -84,6 +86,21 @@ impl<'a> Weights<'a> {
     /// `vocabulary` × `hidden`.
     pub const fn head(&self) -> &Matrix<'a> {
         &self.head
+    }
+
+    /// The embedding of token `id` times the model's scale, `[hidden]`: how the forward pass starts. `scratch` holds the padded
+    /// columns of [`hidden`](Config::hidden), a multiple of 32.
+    ///
+    /// # Errors
+    /// [`Error::Token`], or [`Error::Length`] if `scratch` or `out` have another length.
+    pub fn embed(&self, backend: Backend, id: u32, scratch: &mut [f32], out: &mut [f32]) -> Result<(), Error> {
+        let Config { hidden, vocabulary, embedding_scale, .. } = self.config;
+        expect_length("embedding scratch", scratch.len(), padded_cols(hidden))?;
+        expect_length("embedding", out.len(), hidden)?;
+        if !embedding::look_up(backend, &self.embedding, id as usize, embedding_scale, scratch, out) {
+            return Err(Error::Token { id, vocabulary });
+        }
+        Ok(())
     }
 }
 

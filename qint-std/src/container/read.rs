@@ -49,6 +49,15 @@ impl Container {
         Container::from_mapping(Mapping::open(path, loading)?, path.display().to_string())
     }
 
+    /// A container whose file is in memory; its bytes are copied.
+    ///
+    /// # Errors
+    /// As [`open`](Container::open), and [`Error::Resources`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Container> {
+        let what = "the container in memory";
+        Container::from_mapping(Mapping::copy(bytes, what)?, what.to_owned())
+    }
+
     fn from_mapping(mapping: Mapping, what: String) -> Result<Container> {
         let Header { manifest, tensors, data_start } = Header::parse(&mapping, &what)?;
         let manifest = Manifest::from_json(&manifest)?;
