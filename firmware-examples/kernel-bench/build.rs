@@ -31,6 +31,12 @@ fn board(out: &Path) {
         _ => "large",
     };
     println!("cargo::rustc-cfg=memory=\"{memory}\"");
+    // Armv6-M and the baseline of Armv8-M have no cycle counter.
+    println!("cargo::rustc-check-cfg=cfg(cycles)");
+    let target = env::var("TARGET").unwrap_or_default();
+    if !target.starts_with("thumbv6m") && !target.starts_with("thumbv8m.base") {
+        println!("cargo::rustc-cfg=cycles");
+    }
 }
 
 /// `cases.rs`: an array of `Case`, whose panels are files of their own.

@@ -27,15 +27,12 @@ pub fn transform(x: &mut [f32]) -> Result<(), Error> {
 
 fn transform_block(block: &mut [Sixteen]) {
     for sixteen in block.iter_mut() {
-        butterflies(sixteen);
+        *sixteen = butterflies(*sixteen);
     }
     if let Ok(block) = <&mut [Sixteen; 16]>::try_from(&mut *block) {
         for column in 0..16 {
-            let mut strided = block.each_ref().map(|row| row[column]);
-            butterflies(&mut strided);
-            for (row, x) in block.iter_mut().zip(strided) {
-                row[column] = x;
-            }
+            let strided = butterflies(block.each_ref().map(|row| row[column]));
+            block.each_mut().into_iter().zip(strided).for_each(|(row, x)| row[column] = x);
         }
     } else {
         let mut stride = 1;
@@ -48,15 +45,14 @@ fn transform_block(block: &mut [Sixteen]) {
 
 /// Strides 1, 2, 4, 8.
 #[inline(always)]
-fn butterflies(x: &mut Sixteen) {
-    for stride in [1, 2, 4, 8] {
-        for i in 0..16 {
-            if i & stride == 0 {
-                let (u, v) = (x[i], x[i | stride]);
-                (x[i], x[i | stride]) = (u + v, u - v);
-            }
-        }
-    }
+fn butterflies(x: Sixteen) -> Sixteen {
+    one_of_sixteen::<8>(one_of_sixteen::<4>(one_of_sixteen::<2>(one_of_sixteen::<1>(x))))
+}
+
+/// One stride inside sixteen numbers: straight code, all in registers.
+#[inline(always)]
+fn one_of_sixteen<const STRIDE: usize>(x: Sixteen) -> Sixteen {
+    core::array::from_fn(|i| if i & STRIDE == 0 { x[i] + x[i | STRIDE] } else { x[i ^ STRIDE] - x[i] })
 }
 
 /// The pairs that are `stride` sixteens apart.

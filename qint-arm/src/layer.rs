@@ -3,6 +3,7 @@
 use crate::{
     inputs::Inputs,
     matmul::matmul,
+    prepared::Prepared,
     quantize::{expect_length, quantize},
 };
 use qint_core::{
@@ -48,15 +49,41 @@ pub const fn workspace_words(layout: &Layout, block: ActivationBlock, tokens: us
 /// # Ok(())
 /// # }
 /// ```
-pub fn apply(
-    matrix: &QMatrix<'_>,
+pub fn apply<'a>(
+    matrix: impl Into<Prepared<'a>>,
     format: ActivationFormat,
     tokens: usize,
     x: &mut [f32],
     workspace: &mut [u32],
     out: &mut [f32],
 ) -> Result<(), Error> {
-    let layout = matrix.layout();
+    apply_prepared(matrix.into(), format, tokens, x, workspace, out)
+}
+
+fn apply_prepared(
+    matrix: Prepared<'_>,
+    format: ActivationFormat,
+    tokens: usize,
+    x: &mut [f32],
+    workspace: &mut [u32],
+    out: &mut [f32],
+) -> Result<(), Error> {
+    let layout = matrix.matrix().layout();
+    match &inputs(layout, format, tokens, x, workspace) {
+        Ok(x) => matmul(matrix, x, 0..layout.panels(), out),
+        Err(error) => Err(*error),
+    }
+}
+
+/// Rounds activations and expands them into streams. (Not inlined: it needs no stack any more when the product begins.)
+#[inline(never)]
+fn inputs<'a>(
+    layout: &Layout,
+    format: ActivationFormat,
+    tokens: usize,
+    x: &mut [f32],
+    workspace: &'a mut [u32],
+) -> Result<Inputs<'a>, Error> {
     let (room, cols) = (padded_tokens(tokens), layout.padded_cols());
     expect_length("activations", x.len(), tokens * cols)?;
     let (given, needed) = (workspace.len(), workspace_words(layout, format.block, tokens));
@@ -66,9 +93,7 @@ pub fn apply(
     let (scales, rest) = rest.split_at_mut_checked(room * cols.div_ceil(format.block.cols())).ok_or(short)?;
     let (codes, sums, scales) = (bytes(codes), integers(sums), floats(scales));
     quantize(tokens, x, format, codes, scales, sums)?;
-    let x = Activations::new(tokens, cols, format.block, codes, scales, sums)?;
-    let x = Inputs::expand(layout, &x, rest)?;
-    matmul(matrix, &x, 0..layout.panels(), out)
+    Inputs::expand(layout, &Activations::new(tokens, cols, format.block, codes, scales, sums)?, rest)
 }
 
 /// A matrix whose shape is known when the program is compiled: buffers of another shape don't compile.

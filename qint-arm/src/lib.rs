@@ -11,6 +11,7 @@
 //! | [`hadamard`] | f32 activations | the same, spread (if the matrix was quantized for that) |
 //! | [`mod@quantize`] | f32 activations | i8 codes with one scale per activation block |
 //! | [`inputs`] | i8 codes | streams: 16-bit pairs in the order in which this core's kernels read them |
+//! | [`prepared`] | a matrix | the same, and what this core wants to know of it (Helium and q8 only) |
 //! | [`mod@matmul`] | a matrix, streams and a range of panels | f32 outputs |
 //! | [`layer`] | all of it | one call, for dynamic and for compile-time shapes |
 //! | `kernel` | one activation block of a panel | sixteen exact integers, in assembly |
@@ -42,6 +43,7 @@ pub mod inputs;
 mod kernel;
 pub mod layer;
 pub mod matmul;
+pub mod prepared;
 pub mod quantize;
 
 /// The kernels that this build has: `helium` (and those of `dsp`), `dsp`, `thumb2`, `thumb1` or `portable`.

@@ -8,7 +8,13 @@
 //! ```
 //!
 //! A range of panels is as short as the caller likes, so that other work can happen in between; the result is the same.
-use crate::{float, inputs::Inputs, kernel::Sums, quantize::expect_length};
+use crate::{
+    float,
+    inputs::Inputs,
+    kernel::{Panel, Sums},
+    prepared::Prepared,
+    quantize::expect_length,
+};
 use core::{mem::MaybeUninit, ops::Range};
 use qint_core::{
     Error,
@@ -22,10 +28,20 @@ use qint_core::{
 /// # Errors
 /// [`Error::Mismatch`] if `x` was expanded for another layout, [`Error::Length`] if `out` has another length,
 /// [`Error::Dimension`] if there are no such panels.
-pub fn matmul(matrix: &QMatrix<'_>, x: &Inputs<'_>, panels: Range<usize>, out: &mut [f32]) -> Result<(), Error> {
-    check(matrix.layout(), x, &panels)?;
+pub fn matmul<'a>(
+    matrix: impl Into<Prepared<'a>>,
+    x: &Inputs<'_>,
+    panels: Range<usize>,
+    out: &mut [f32],
+) -> Result<(), Error> {
+    products(matrix.into(), x, panels, out)
+}
+
+fn products(matrix: Prepared<'_>, x: &Inputs<'_>, panels: Range<usize>, out: &mut [f32]) -> Result<(), Error> {
+    check(matrix.matrix().layout(), x, &panels)?;
+    let product = Product::new(matrix, x, matrix.corrections(x.block())?);
+    let matrix = matrix.matrix();
     expect_length("output", out.len(), x.tokens() * matrix.layout().rows())?;
-    let product = Product::new(matrix, x);
     for token in (0..x.tokens()).step_by(x.lanes()) {
         if x.lanes() == 1 {
             product.one_token(matrix, panels.clone(), token, out);
@@ -43,28 +59,37 @@ pub fn matmul(matrix: &QMatrix<'_>, x: &Inputs<'_>, panels: Range<usize>, out: &
 ///
 /// # Errors
 /// As [`matmul`]; `out` is `[tokens][activation blocks][rows]`.
-pub fn block_sums(matrix: &QMatrix<'_>, x: &Inputs<'_>, panels: Range<usize>, out: &mut [i32]) -> Result<(), Error> {
+pub fn block_sums<'a>(
+    matrix: impl Into<Prepared<'a>>,
+    x: &Inputs<'_>,
+    panels: Range<usize>,
+    out: &mut [i32],
+) -> Result<(), Error> {
+    integers(matrix.into(), x, panels, out)
+}
+
+fn integers(matrix: Prepared<'_>, x: &Inputs<'_>, panels: Range<usize>, out: &mut [i32]) -> Result<(), Error> {
     let (blocks, lanes) = (x.blocks(), x.lanes());
-    check(matrix.layout(), x, &panels)?;
-    expect_length("output", out.len(), x.tokens() * blocks * matrix.layout().rows())?;
-    let product = Product::new(matrix, x);
-    for panel in panels {
-        for token in (0..x.tokens()).step_by(lanes) {
-            for part in 0..lanes {
-                let row = panel * PANEL_ROWS + part * PANEL_ROWS / lanes;
-                let mut walk = product.walk(panel, part, token);
-                for block in 0..blocks {
-                    let sums = walk.sums(block);
-                    for lane in 0..lanes.min(x.tokens() - token) {
-                        let rows = rows_of(out, matrix.layout(), row, (token + lane) * blocks + block);
-                        match rows.first_chunk_mut::<PANEL_ROWS>() {
-                            Some(rows) if lanes == 1 => *rows = *sums,
-                            _ => rows
-                                .iter_mut()
-                                .zip(sums.iter().skip(lane).step_by(lanes))
-                                .for_each(|(y, sum)| *y = *sum),
-                        }
-                    }
+    check(matrix.matrix().layout(), x, &panels)?;
+    let product = Product::new(matrix, x, matrix.corrections(x.block())?);
+    let layout = matrix.matrix().layout();
+    expect_length("output", out.len(), x.tokens() * blocks * layout.rows())?;
+    for token in (0..x.tokens()).step_by(lanes) {
+        for block in 0..blocks {
+            if lanes == 1 {
+                let rows = rows_of(out, layout, panels.start * PANEL_ROWS, token * blocks + block);
+                product.block_of_one_token(panels.clone(), token, block, rows);
+                continue;
+            }
+            for part in 0..panels.len() * lanes {
+                let walk = product.walk(panels.start + part / lanes, part % lanes, token);
+                let row = panels.start * PANEL_ROWS + part * PANEL_ROWS / lanes;
+                let mut sums = MaybeUninit::uninit();
+                let sums = walk.sums(block, &mut sums);
+                for lane in 0..lanes.min(x.tokens() - token) {
+                    let rows = rows_of(out, layout, row, (token + lane) * blocks + block);
+                    let sums = sums.iter().skip(lane).step_by(lanes);
+                    rows.iter_mut().zip(sums).for_each(|(y, sum)| *y = *sum);
                 }
             }
         }
@@ -89,6 +114,11 @@ fn rows_of<'a, T>(out: &'a mut [T], layout: &Layout, row: usize, index: usize) -
 /// A product whose shapes agree, and the distances that its kernel calls are apart.
 struct Product<'a> {
     x: &'a Inputs<'a>,
+    kernel: Panel,
+    /// A table of levels, or corrections, `[activation block][padded row]`.
+    table: *const u32,
+    panel_table: usize,
+    block_table: usize,
     panels: *const u8,
     panel_bytes: usize,
     codes_offset: usize,
@@ -98,11 +128,15 @@ struct Product<'a> {
 }
 
 impl<'a> Product<'a> {
-    /// After [`check`].
-    fn new(matrix: &QMatrix<'_>, x: &'a Inputs<'a>) -> Product<'a> {
-        let layout = matrix.layout();
+    fn new(prepared: Prepared<'_>, x: &'a Inputs<'a>, corrections: &[i32]) -> Product<'a> {
+        let (matrix, layout) = (prepared.matrix(), prepared.matrix().layout());
+        let corrected = !corrections.is_empty();
         Product {
             x,
+            kernel: if corrected { x.kernel().corrected() } else { x.kernel().panel },
+            table: if corrected { corrections.as_ptr().cast() } else { x.kernel().table.as_ptr() },
+            panel_table: if corrected { PANEL_ROWS } else { 0 },
+            block_table: if corrected { layout.padded_rows() } else { 0 },
             panels: matrix.panels().as_ptr(),
             panel_bytes: layout.panel_bytes(),
             codes_offset: layout.codes_offset(),
@@ -115,17 +149,18 @@ impl<'a> Product<'a> {
     /// The kernel's calls for `1 / lanes` of a panel's rows.
     #[inline(always)]
     fn walk(&self, panel: usize, part: usize, token: usize) -> Walk<'_> {
-        let (panel, first_row) = (panel * self.panel_bytes, part * PANEL_ROWS / self.x.lanes());
+        let (bytes, first_row) = (panel * self.panel_bytes, part * PANEL_ROWS / self.x.lanes());
         Walk {
             product: self,
-            codes: self.panels.wrapping_add(panel + self.codes_offset + 4 * first_row),
-            sub_scales: self.panels.wrapping_add(panel + first_row),
+            codes: self.panels.wrapping_add(bytes + self.codes_offset + 4 * first_row),
+            sub_scales: self.panels.wrapping_add(bytes + first_row),
             stream: self.x.stream(token),
-            sums: MaybeUninit::uninit(),
+            table: self.table.wrapping_add(panel * self.panel_table),
         }
     }
 
     /// The rows of some panels, of one token.
+    #[inline(never)]
     fn one_token(&self, matrix: &QMatrix<'_>, panels: Range<usize>, token: usize, out: &mut [f32]) {
         let first_row = panels.start * PANEL_ROWS;
         let (row_scales, _) = matrix.row_scales().get(first_row..).unwrap_or_default().as_chunks::<PANEL_ROWS>();
@@ -147,7 +182,24 @@ impl<'a> Product<'a> {
     #[inline(never)]
     fn one_block(&self, walk: &mut Walk<'_>, a: f32, out: &mut [[f32; 16]], row_scales: &[[f32; 16]]) {
         for (out, row_scales) in out.iter_mut().zip(row_scales) {
-            float::outputs(out, walk.sums(0), a, row_scales);
+            walk.run(0, out.as_mut_ptr().cast());
+            float::outputs(out, a, row_scales);
+            walk.next_panel();
+        }
+    }
+
+    /// The integers of an activation block, for the rows of some panels.
+    #[inline(never)]
+    fn block_of_one_token(&self, panels: Range<usize>, token: usize, block: usize, out: &mut [i32]) {
+        let mut walk = self.walk(panels.start, 0, token);
+        for out in out.chunks_mut(PANEL_ROWS).take(panels.len()) {
+            match out.first_chunk_mut() {
+                Some(out) => walk.run(block, out),
+                None => {
+                    let mut sums = MaybeUninit::uninit();
+                    out.iter_mut().zip(walk.sums(block, &mut sums)).for_each(|(y, sum)| *y = *sum);
+                }
+            }
             walk.next_panel();
         }
     }
@@ -155,11 +207,11 @@ impl<'a> Product<'a> {
     /// Any number of activation blocks and rows.
     #[inline(never)]
     fn some_blocks(&self, walk: &mut Walk<'_>, token: usize, out: &mut [f32], row_scales: &[[f32; 16]]) {
+        let (mut totals, mut sums) = (MaybeUninit::uninit(), MaybeUninit::uninit());
         for (out, row_scales) in out.chunks_mut(PANEL_ROWS).zip(row_scales) {
-            let mut totals = MaybeUninit::uninit();
-            let totals = float::scaled(&mut totals, walk.sums(0), self.x.scale(token, 0));
+            let totals = float::scaled(&mut totals, walk.sums(0, &mut sums), self.x.scale(token, 0));
             for block in 1..self.x.blocks() {
-                float::add_scaled(totals, walk.sums(block), self.x.scale(token, block));
+                float::add_scaled(totals, walk.sums(block, &mut sums), self.x.scale(token, block));
             }
             out.iter_mut().zip(totals).zip(row_scales).for_each(|((y, total), scale)| *y = *total * scale);
             walk.next_panel();
@@ -169,11 +221,11 @@ impl<'a> Product<'a> {
     /// Four rows of four tokens, or of those that there are.
     #[inline(never)]
     fn four_tokens(&self, matrix: &QMatrix<'_>, panel: usize, quarter: usize, token: usize, out: &mut [f32]) {
-        let mut walk = self.walk(panel, quarter, token);
-        let mut totals = MaybeUninit::uninit();
-        let totals = float::scaled_lanes(&mut totals, walk.sums(0), self.x.scales(token, 0));
+        let walk = self.walk(panel, quarter, token);
+        let (mut totals, mut sums) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+        let totals = float::scaled_lanes(&mut totals, walk.sums(0, &mut sums), self.x.scales(token, 0));
         for block in 1..self.x.blocks() {
-            float::add_scaled_lanes(totals, walk.sums(block), self.x.scales(token, block));
+            float::add_scaled_lanes(totals, walk.sums(block, &mut sums), self.x.scales(token, block));
         }
         let row = panel * PANEL_ROWS + quarter * 4;
         let Some(row_scales) = matrix.row_scales().get(row..).and_then(|scales| scales.first_chunk::<4>()) else {
@@ -196,30 +248,37 @@ struct Walk<'a> {
     codes: *const u8,
     sub_scales: *const u8,
     stream: *const u32,
-    sums: MaybeUninit<Sums>,
+    table: *const u32,
 }
 
 impl Walk<'_> {
-    /// The sums of an activation block.
+    /// Writes the sums of an activation block.
     #[inline(always)]
-    fn sums(&mut self, block: usize) -> &Sums {
-        let (product, kernel) = (self.product, self.product.x.kernel());
+    fn run(&self, block: usize, to: *mut Sums) {
+        let product = self.product;
         #[allow(unsafe_code)]
         // SAFETY: the panel is one of the matrix's (`check`), whose bytes QMatrix checked, and the block is one of its
-        // columns; `expand` wrote this block's stream for this kernel, codec and group (`expect_layout`).
+        // columns; `expand` wrote this block's stream for this kernel, codec and group (`expect_layout`). Callers point to
+        // sixteen places of theirs.
         unsafe {
-            (kernel.panel)(
+            (product.kernel)(
                 self.codes.wrapping_add(block * product.block_codes),
                 self.sub_scales.wrapping_add(block * product.block_sub_scales),
                 self.stream.wrapping_add(block * product.block_words),
-                self.sums.as_mut_ptr(),
-                kernel.table.as_ptr(),
+                to,
+                self.table.wrapping_add(block * product.block_table),
             );
         }
+    }
+
+    /// The sums of an activation block, in `memory`.
+    #[inline(always)]
+    fn sums<'s>(&self, block: usize, memory: &'s mut MaybeUninit<Sums>) -> &'s Sums {
+        self.run(block, memory.as_mut_ptr());
         #[allow(unsafe_code)]
         // SAFETY: a kernel writes all sixteen.
         unsafe {
-            self.sums.assume_init_ref()
+            memory.assume_init_ref()
         }
     }
 
@@ -228,5 +287,6 @@ impl Walk<'_> {
     fn next_panel(&mut self) {
         self.codes = self.codes.wrapping_add(self.product.panel_bytes);
         self.sub_scales = self.sub_scales.wrapping_add(self.product.panel_bytes);
+        self.table = self.table.wrapping_add(self.product.panel_table);
     }
 }

@@ -48,25 +48,26 @@ pub fn quantize(
         sums.fill(0);
     }
     let together = room.min(TOKEN_BLOCK);
-    let (quads, _) = codes.as_chunks_mut::<4>();
-    let places = quads.chunks_exact_mut(together * cols / 4).zip(sums.chunks_exact_mut(together * cols / SUM_COLS));
-    let places = places.zip(scales.chunks_exact_mut(together * blocks));
-    for (x, ((quads, sums), scales)) in x.chunks_mut(together * cols).zip(places) {
-        for (lane, x) in x.chunks_exact_mut(cols).enumerate() {
-            if format.transform == Transform::Hadamard {
-                hadamard::transform(x)?;
-            }
-            if together == 1 {
-                round::<1, 8>(x, lane, format.block.cols(), quads, scales, sums)?;
-            } else {
-                round::<4, 32>(x, lane, format.block.cols(), quads, scales, sums)?;
-            }
+    for (token, x) in x.chunks_exact_mut(cols).enumerate() {
+        if format.transform == Transform::Hadamard {
+            hadamard::transform(x)?;
+        }
+        // Those of the token, or of its block of four.
+        let first = token / TOKEN_BLOCK * TOKEN_BLOCK;
+        let quads = codes.as_chunks_mut().0.get_mut(first * cols / 4..).unwrap_or_default();
+        let scales = scales.get_mut(first * blocks..).unwrap_or_default();
+        let sums = sums.get_mut(first * cols / SUM_COLS..).unwrap_or_default();
+        if together == 1 {
+            round::<1, 8>(x, token, format.block.cols(), quads, scales, sums)?;
+        } else {
+            round::<4, 32>(x, token, format.block.cols(), quads, scales, sums)?;
         }
     }
     Ok(())
 }
 
 /// Rounds one of L tokens; Q = 8 · L quads hold 32 columns.
+#[inline(never)]
 fn round<const L: usize, const Q: usize>(
     x: &[f32],
     lane: usize,

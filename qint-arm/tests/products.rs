@@ -1,7 +1,7 @@
 //! Products and whole layers, compared with qint-core's reference by `==`, on whatever machine runs the tests.
 #![allow(clippy::unwrap_used)]
 use proptest::prelude::*;
-use qint_arm::{inputs::Inputs, layer, matmul, quantize::quantize};
+use qint_arm::{inputs::Inputs, layer, matmul, prepared::Prepared, quantize::quantize};
 use qint_core::{
     Error,
     activation::{ActivationBlock, ActivationFormat, Activations, SUM_COLS, Transform, padded_tokens},
@@ -94,6 +94,25 @@ proptest! {
             let expected = reference::block_sum(&matrix, row, &x, vector / inputs.blocks(), vector % inputs.blocks());
             prop_assert_eq!(integer, expected);
         }
+    }
+}
+
+#[test]
+fn a_prepared_matrix_does_the_same() {
+    for codec in Codec::ALL {
+        let layout = Layout::new(20, 600, codec, Group::G64).unwrap();
+        let weights = Weights::new(layout, 6);
+        let matrix = weights.matrix();
+        let format = ActivationFormat::DEFAULT;
+        let mut memory = vec![0; Prepared::words(&layout, format.block)];
+        let prepared = Prepared::new(&matrix, format.block, &mut memory).unwrap();
+        let x: Vec<f32> = (0..608).map(|i| (i as f32).cos()).collect();
+        let mut workspace = vec![0; layer::workspace_words(&layout, format.block, 1)];
+        let (mut a, mut b) = ([0.0; 20], [1.0; 20]);
+        layer::apply(&matrix, format, 1, &mut x.clone(), &mut workspace, &mut a).unwrap();
+        layer::apply(prepared, format, 1, &mut x.clone(), &mut workspace, &mut b).unwrap();
+        assert_eq!(a, b);
+        assert!(Prepared::new(&matrix, format.block, &mut [0; 1]).is_err());
     }
 }
 

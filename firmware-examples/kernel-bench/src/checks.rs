@@ -1,6 +1,6 @@
 //! What must hold besides the table: odd shapes, panel ranges, and the depth of the stack.
 use crate::{
-    measure::{FORMAT, portable, same},
+    measure::{FORMAT, portable, prepare, same},
     memory::{Memory, Parts, SIZES},
     report::Report,
 };
@@ -28,8 +28,10 @@ pub(crate) fn all(memory: &mut Memory, report: &mut Report) {
         }
     }
     report.check("odd shapes", cases, wrong == 0 && cases > 0);
-    let depth = stack_depth(memory).unwrap_or(usize::MAX);
+    let depth = stack_of_product(memory).unwrap_or(usize::MAX);
     report.check("bytes of stack of a matvec", depth, depth <= 512);
+    let depth = stack_of_call(memory).unwrap_or(usize::MAX);
+    report.check("bytes of stack of a call with rounding", depth, depth <= 704);
 }
 
 /// Whether a product is exact, done at once and panel by panel; `None` if it has no room here.
@@ -63,9 +65,10 @@ fn shape(memory: &mut Memory, rows: usize, cols: usize, codec: Codec, group: Gro
     Some(right)
 }
 
-/// The same outputs, one panel after the other, last first. The portable kernel left the token's codes behind.
+/// The same outputs by a prepared matrix, one panel after the other, last first. The portable kernel left the token's codes behind.
 fn by_panels(parts: &mut Parts<'_>, block: ActivationBlock) -> Result<bool, Error> {
-    let Parts { matrix, workspace, out, expected, portable, .. } = parts;
+    let Parts { matrix, workspace, out, expected, portable, corrections, .. } = parts;
+    let prepared = prepare(matrix, block, corrections)?;
     let layout = matrix.layout();
     let cols = layout.padded_cols();
     let scales = &portable.scales[..cols.div_ceil(block.cols())];
@@ -73,7 +76,7 @@ fn by_panels(parts: &mut Parts<'_>, block: ActivationBlock) -> Result<bool, Erro
     let x = Inputs::expand(layout, &x, workspace)?;
     out.fill(f32::NAN);
     for panel in (0..layout.panels()).rev() {
-        matmul::matmul(matrix, &x, panel..panel + 1, out)?;
+        matmul::matmul(prepared, &x, panel..panel + 1, out)?;
     }
     Ok(same(out, expected))
 }
@@ -86,15 +89,22 @@ const PAINT: u32 = 0x5eed_c0de;
 const PAINTED_WORDS: usize = 400;
 
 /// Bytes of stack that one product takes: what lies below is painted and looked at afterwards.
-fn stack_depth(memory: &mut Memory) -> Option<usize> {
+fn stack_of_product(memory: &mut Memory) -> Option<usize> {
     let layout = Layout::new(SIZES.batch_side, SIZES.batch_side, Codec::Q4Linear, Group::G32).ok()?;
     let Parts { matrix, x, workspace, out, portable, .. } = memory.parts(layout, 1)?;
     let scales = &mut portable.scales[..1];
     quantize(1, x, FORMAT, portable.codes, scales, portable.sums).ok()?;
     let codes = Activations::new(1, layout.padded_cols(), FORMAT.block, portable.codes, scales, portable.sums).ok()?;
     let inputs = Inputs::expand(&layout, &codes, workspace).ok()?;
-    let product = || matmul::matmul(&matrix, &inputs, 0..layout.panels(), out).is_ok();
-    measure_depth(product)
+    measure_depth(|| matmul::matmul(&matrix, &inputs, 0..layout.panels(), out).is_ok())
+}
+
+/// The same for a whole call: transform, rounding, streams, product.
+fn stack_of_call(memory: &mut Memory) -> Option<usize> {
+    let layout = Layout::new(SIZES.batch_side, SIZES.batch_side, Codec::Q4Linear, Group::G32).ok()?;
+    let Parts { matrix, x, workspace, out, .. } = memory.parts(layout, 1)?;
+    let format = ActivationFormat { transform: Transform::Hadamard, ..FORMAT };
+    measure_depth(|| layer::apply(&matrix, format, 1, x, workspace, out).is_ok())
 }
 
 #[inline(never)]

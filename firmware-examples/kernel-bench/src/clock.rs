@@ -12,40 +12,74 @@ static WRAPS: AtomicU32 = AtomicU32::new(0);
 const PERIOD: u64 = 1 << 24;
 
 /// A running counter.
-pub(crate) struct Clock {
-    /// 1/64 ns in a tick.
-    tick: u64,
+pub(crate) enum Clock {
+    /// Cycles of the DWT unit.
+    #[cfg_attr(not(cycles), allow(dead_code, reason = "the small cores have no such unit"))]
+    Cycles,
+    /// SysTick: 1/64 ns in a tick.
+    Ticks(u64),
 }
 
 impl Clock {
     pub(crate) fn start() -> Clock {
-        if let Some(mut peripherals) = cortex_m::Peripherals::take() {
-            peripherals.SYST.set_clock_source(SystClkSource::Core);
-            peripherals.SYST.set_reload(PERIOD as u32 - 1);
-            peripherals.SYST.clear_current();
-            peripherals.SYST.enable_interrupt();
-            peripherals.SYST.enable_counter();
+        let Some(mut peripherals) = cortex_m::Peripherals::take() else { return Clock::Ticks(64 * 64) };
+        #[cfg(cycles)]
+        if counts_cycles(&mut peripherals) {
+            return Clock::Cycles;
         }
-        let mut clock = Clock { tick: 64 * 64 };
+        peripherals.SYST.set_clock_source(SystClkSource::Core);
+        peripherals.SYST.set_reload(PERIOD as u32 - 1);
+        peripherals.SYST.clear_current();
+        peripherals.SYST.enable_interrupt();
+        peripherals.SYST.enable_counter();
         const LOOPS: u32 = 1_000_000;
-        let ticks = clock.count(|| spin(LOOPS)) - clock.count(|| spin(1));
+        let unit = Clock::Ticks(64 * 64);
+        let ticks = unit.count(|| spin(LOOPS)) - unit.count(|| spin(1));
         let instructions = 2 * u64::from(LOOPS - 1);
-        clock.tick = (instructions * 64 * 64 + ticks / 2) / ticks;
-        clock
+        Clock::Ticks((instructions * 64 * 64 + ticks / 2) / ticks)
     }
 
     /// What is counted.
     pub(crate) const fn source(&self) -> &'static str {
-        "systick"
+        match self {
+            Clock::Cycles => "dwt",
+            Clock::Ticks(_) => "systick",
+        }
     }
 
-    /// Instructions that `work` takes.
+    /// Instructions that `work` takes (cycles, by DWT).
     pub(crate) fn count(&self, work: impl FnOnce()) -> u64 {
-        let start = now();
-        work();
-        let ticks = now() - start;
-        (ticks * self.tick + 32 * 64) / (64 * 64)
+        match self {
+            #[cfg(cycles)]
+            Clock::Cycles => {
+                let start = cortex_m::peripheral::DWT::cycle_count();
+                work();
+                u64::from(cortex_m::peripheral::DWT::cycle_count().wrapping_sub(start))
+            }
+            #[cfg(not(cycles))]
+            Clock::Cycles => 0,
+            Clock::Ticks(tick) => {
+                let start = now();
+                work();
+                let ticks = now() - start;
+                (ticks * tick + 32 * 64) / (64 * 64)
+            }
+        }
     }
+}
+
+/// Starts the cycle counter; whether it runs. QEMU has none.
+#[cfg(cycles)]
+fn counts_cycles(peripherals: &mut cortex_m::Peripherals) -> bool {
+    use cortex_m::peripheral::DWT;
+    peripherals.DCB.enable_trace();
+    if !DWT::has_cycle_counter() {
+        return false;
+    }
+    peripherals.DWT.enable_cycle_counter();
+    let start = DWT::cycle_count();
+    spin(100);
+    DWT::cycle_count() != start
 }
 
 /// Ticks since the start.

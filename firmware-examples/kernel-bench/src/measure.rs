@@ -4,7 +4,7 @@ use crate::{
     memory::{Memory, Parts, Random, SIZES},
     report::{Report, Row},
 };
-use qint_arm::{hadamard, inputs::Inputs, layer, matmul, quantize::quantize};
+use qint_arm::{hadamard, inputs::Inputs, layer, matmul, prepared::Prepared, quantize::quantize};
 use qint_core::{
     Error,
     activation::{self, ActivationBlock, ActivationFormat, Activations, Transform},
@@ -62,8 +62,9 @@ fn one_token(memory: &mut Memory, clock: &Clock, report: &mut Report, layout: La
     result?;
 
     let mut result = Ok(());
-    let Parts { matrix, x, workspace, out, expected, .. } = &mut parts;
-    let whole = clock.count(|| result = layer::apply(matrix, FORMAT, 1, x, workspace, out));
+    let Parts { matrix, x, workspace, out, expected, corrections, .. } = &mut parts;
+    let prepared = prepare(matrix, FORMAT.block, corrections)?;
+    let whole = clock.count(|| result = layer::apply(prepared, FORMAT, 1, x, workspace, out));
     result?;
     row.exact = same(out, expected);
     report.row(&Row { kernel: "matvec", instructions: whole, ..row });
@@ -81,7 +82,8 @@ fn one_token(memory: &mut Memory, clock: &Clock, report: &mut Report, layout: La
 
 /// Instructions of streams, of streams and integer sums, and what f32 outputs take more than integer ones.
 fn stages(parts: &mut Parts<'_>, clock: &Clock) -> Result<[u64; 3], Error> {
-    let Parts { matrix, x, workspace, out, portable, .. } = parts;
+    let Parts { matrix, x, workspace, out, portable, corrections, .. } = parts;
+    let prepared = prepare(matrix, FORMAT.block, corrections)?;
     let layout = matrix.layout();
     quantize(1, x, FORMAT, portable.codes, &mut portable.scales[..1], portable.sums)?;
     let codes = Activations::new(1, x.len(), FORMAT.block, portable.codes, &portable.scales[..1], portable.sums)?;
@@ -91,12 +93,22 @@ fn stages(parts: &mut Parts<'_>, clock: &Clock) -> Result<[u64; 3], Error> {
     let inputs = inputs?;
     let panels = 0..layout.panels();
     let mut result = Ok(());
-    let integer = clock.count(|| result = matmul::block_sums(matrix, &inputs, panels.clone(), integers(sums)));
+    let integer = clock.count(|| result = matmul::block_sums(prepared, &inputs, panels.clone(), integers(sums)));
     result?;
     let mut result = Ok(());
-    let all = clock.count(|| result = matmul::matmul(matrix, &inputs, panels, out));
+    let all = clock.count(|| result = matmul::matmul(prepared, &inputs, panels, out));
     result?;
     Ok([expansion, expansion + integer, all.saturating_sub(integer)])
+}
+
+/// The matrix with what this core wants to know of it: once for each matrix, so not counted.
+pub(crate) fn prepare<'a>(
+    matrix: &'a QMatrix<'a>,
+    block: ActivationBlock,
+    memory: &'a mut [i32],
+) -> Result<Prepared<'a>, Error> {
+    let words = Prepared::words(matrix.layout(), block);
+    Prepared::new(matrix, block, memory.get_mut(..words).ok_or_else(no_room)?)
 }
 
 fn batch(memory: &mut Memory, clock: &Clock, report: &mut Report, layout: Layout) -> Result<(), Error> {
@@ -107,7 +119,7 @@ fn batch(memory: &mut Memory, clock: &Clock, report: &mut Report, layout: Layout
     }
     let mut result = Ok(());
     let Parts { matrix, x, workspace, out, expected, .. } = &mut parts;
-    let instructions = clock.count(|| result = layer::apply(matrix, FORMAT, tokens, x, workspace, out));
+    let instructions = clock.count(|| result = layer::apply(&*matrix, FORMAT, tokens, x, workspace, out));
     result?;
     report.row(&Row {
         kernel: "matmul",

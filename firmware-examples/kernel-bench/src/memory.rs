@@ -47,6 +47,8 @@ pub(crate) struct Memory {
     pub(crate) codes: [i8; SIZES.side],
     pub(crate) scales: [f32; 4],
     pub(crate) sums: [i32; SIZES.side / 32],
+    /// What a matrix is prepared with.
+    corrections: [i32; SIZES.side],
 }
 
 #[repr(C, align(64))]
@@ -63,6 +65,7 @@ static mut MEMORY: Memory = Memory {
     codes: [0; SIZES.side],
     scales: [0.0; 4],
     sums: [0; SIZES.side / 32],
+    corrections: [0; SIZES.side],
 };
 
 /// The parts that a product reads and writes, borrowed apart.
@@ -72,6 +75,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) workspace: &'a mut [u32],
     pub(crate) out: &'a mut [f32],
     pub(crate) expected: &'a mut [f32],
+    pub(crate) corrections: &'a mut [i32],
     pub(crate) portable: Portable<'a>,
 }
 
@@ -119,6 +123,7 @@ impl Memory {
             workspace: &mut self.workspace,
             out: self.out.get_mut(..tokens * layout.rows())?,
             expected: self.expected.get_mut(..tokens * layout.rows())?,
+            corrections: &mut self.corrections,
             portable: Portable {
                 codes: self.codes.get_mut(..layout.padded_cols())?,
                 scales: self.scales.get_mut(..blocks)?,

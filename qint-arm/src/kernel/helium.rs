@@ -6,7 +6,7 @@
 //! [0] [0]
 //! ```
 //!
-//! A gather spans 16 · F columns: 16, 32, 64, 128. The last one of a group may have fewer vectors; then zeros are
+//! q8 alone has unsigned bytes, x + 128 ([`crate::prepared`] has the reason). A gather spans 16 · F columns: 16, 32, 64, 128. The last one of a group may have fewer vectors; then zeros are
 //! gathered, and meet zeros.
 #![allow(unsafe_code, reason = "assembly")]
 use super::{Columns, Kernel, Panel, Stream, Sums, Words, columns::groups, dsp, linear};
@@ -22,12 +22,13 @@ global_asm!(concat!(".cpu cortex-m55\n", include_str!("helium.s")), options(raw)
 // SAFETY: defined in helium.s with these arguments, by the procedure call standard.
 unsafe extern "C" {
     fn qint_helium_q8(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
+    fn qint_helium_q8_corrected(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
     fn qint_helium_q4_linear(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
     fn qint_helium_q2_linear(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
     fn qint_helium_q1(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
     fn qint_helium_scale(_: *mut [f32; 16], _: *const Sums, a: u32);
     fn qint_helium_add_scaled(_: *mut [f32; 16], _: *const Sums, a: u32);
-    fn qint_helium_outputs(y: *mut [f32; 16], _: *const Sums, a: u32, row_scales: *const [f32; 16]);
+    fn qint_helium_outputs(y: *mut [f32; 16], sums: *const [f32; 16], a: u32, row_scales: *const [f32; 16]);
     fn qint_helium_absmax(x: *const f32, steps: usize) -> u32;
     fn qint_helium_round(x: *const f32, steps: usize, divisor: u32, codes: *mut [i8; 4], sums: *mut i32);
 }
@@ -48,6 +49,11 @@ pub(crate) const fn choose(codec: Codec, tokens: usize) -> Kernel {
     }
 }
 
+/// The kernel for the same stream that takes corrections ([`crate::prepared`]).
+pub(super) fn corrected(kernel: &Kernel) -> Panel {
+    if kernel.stream == Stream::Helium { qint_helium_q8_corrected } else { kernel.panel }
+}
+
 /// Words of the stream of `cols` columns.
 pub(super) const fn words(codec: Codec, group: Group, cols: usize) -> usize {
     let (whole, rest) = (cols / group.cols(), cols % group.cols());
@@ -60,40 +66,36 @@ const fn group_words(codec: Codec, cols: usize) -> usize {
     2 + cols.div_ceil(16 * fields) * 4 * fields
 }
 
+#[inline(never)]
 pub(super) fn write(codec: Codec, group: Group, x: Columns<'_>, to: &mut Words<'_>) {
     let Some((_, bias)) = linear(codec) else { return };
-    let bias = if matches!(codec, Codec::Q8) { 0 } else { bias };
     for (first, steps) in groups(x.steps, group.cols() / SUM_COLS) {
         to.put([steps as u32, (-bias * x.sum(first, steps, 0)).cast_unsigned()]);
         let quads = x.quads(first, steps);
         match codec {
-            Codec::Q8 => gathers::<1, 4>(quads, to),
-            Codec::Q4Linear => gathers::<2, 8>(quads, to),
-            Codec::Q2Linear => gathers::<4, 16>(quads, to),
-            _ => gathers::<8, 32>(quads, to),
+            Codec::Q8 => gathers::<1, 4>(quads, 0x80, to),
+            Codec::Q4Linear => gathers::<2, 8>(quads, 0, to),
+            Codec::Q2Linear => gathers::<4, 16>(quads, 0, to),
+            _ => gathers::<8, 32>(quads, 0, to),
         }
     }
     to.put([0; 2]);
 }
 
-/// Gathers of vectors of F fields: Q = 4 · F quads.
-fn gathers<const F: usize, const Q: usize>(quads: &[[i8; 4]], to: &mut Words<'_>) {
-    let (whole, rest) = quads.as_chunks::<Q>();
-    whole.iter().for_each(|quads| gather::<F, Q>(quads, to));
-    if !rest.is_empty() {
-        let mut quads = [[0; 4]; Q];
-        quads.iter_mut().zip(rest).for_each(|(to, quad)| *to = *quad);
-        gather::<F, Q>(&quads, to);
-    }
-}
-
-#[inline(always)]
-fn gather<const F: usize, const Q: usize>(quads: &[[i8; 4]; Q], to: &mut Words<'_>) {
+/// Gathers of vectors of F fields: Q = 4 · F quads; the bits of `flip` are flipped in every byte.
+fn gathers<const F: usize, const Q: usize>(quads: &[[i8; 4]], flip: u8, to: &mut Words<'_>) {
     const { assert!(Q == 4 * F) };
-    for field in 0..F {
-        to.put(core::array::from_fn::<u32, 4, _>(|vector| {
-            u32::from_le_bytes(quads[vector * F + field].map(i8::cast_unsigned))
-        }));
+    let word = |quad: [i8; 4]| u32::from_le_bytes(quad.map(i8::cast_unsigned)) ^ u32::from_le_bytes([flip; 4]);
+    let (whole, rest) = quads.as_chunks::<Q>();
+    for quads in whole {
+        for field in 0..F {
+            to.put::<4>(core::array::from_fn(|vector| word(quads[vector * F + field])));
+        }
+    }
+    if !rest.is_empty() {
+        for field in 0..F {
+            to.put::<4>(core::array::from_fn(|vector| rest.get(vector * F + field).map_or(0, |quad| word(*quad))));
+        }
     }
 }
 
@@ -114,17 +116,17 @@ pub(crate) fn add_scaled(totals: &mut [f32; 16], sums: &Sums, a: f32) {
     unsafe { qint_helium_add_scaled(totals, sums, a.to_bits()) };
 }
 
-/// (0.0 + (f32(sum) · a)) · row_scale: the outputs, where there is only one activation block.
+/// (0.0 + (f32(sum) · a)) · row_scale: the outputs, where there is only one activation block. The bits of `y` are the sums.
 #[inline(always)]
-pub(crate) fn outputs(y: &mut [f32; 16], sums: &Sums, a: f32, row_scales: &[f32; 16]) {
+pub(crate) fn outputs(y: &mut [f32; 16], a: f32, row_scales: &[f32; 16]) {
     // Of a from 2⁻⁶⁰ on, no product is subnormal: |sum| >= 1 and |row_scale| >= 2⁻⁶⁰, or one of them is 0.
     const MIN_SCALE: f32 = 1.0 / (1u64 << 60) as f32;
     if a >= MIN_SCALE {
-        // SAFETY: sixteen are read and sixteen written.
-        unsafe { qint_helium_outputs(y, sums, a.to_bits(), row_scales) };
+        // SAFETY: sixteen are read and written.
+        unsafe { qint_helium_outputs(y, y, a.to_bits(), row_scales) };
     } else {
         for row in 0..16 {
-            y[row] = (0.0 + sums[row] as f32 * a) * row_scales[row];
+            y[row] = (0.0 + y[row].to_bits().cast_signed() as f32 * a) * row_scales[row];
         }
     }
 }

@@ -63,32 +63,49 @@
     .endm
 
 @ ---- q8: 32 columns, sixteen by sixteen; q0 addresses, q1 sign bits, q2 activations, q4 codes, q6 q7 sums ----
+@ Activations are unsigned. With corrections so are codes; without, both become signed, and nothing is left to correct.
 
-    .macro qint_mve_q8_row acc, address, first
+    .macro qint_mve_q8_row acc, address, first, corrected
     vldrw.u32 q4, \address
+    .if \corrected
+    .if \first
+    vmladav.u8 \acc, q4, q2
+    .else
+    vmladava.u8 \acc, q4, q2
+    .endif
+    .else
     veor    q4, q4, q1
     .if \first
     vmladav.s8 \acc, q4, q2
     .else
     vmladava.s8 \acc, q4, q2
     .endif
+    .endif
     .endm
 
-    .macro qint_mve_q8_half first
+    .macro qint_mve_q8_half first, corrected
     vldrw.u32 q2, [r1], #16
-    qint_mve_q8_row r0, "[q0, #256]!", \first
-    qint_mve_q8_row r2, "[q0, #4]", \first
-    qint_mve_q8_row r4, "[q0, #8]", \first
-    qint_mve_q8_row r6, "[q0, #12]", \first
-    qint_mve_q8_row r8, "[q0, #16]", \first
-    qint_mve_q8_row r10, "[q0, #20]", \first
-    qint_mve_q8_row r12, "[q0, #24]", \first
-    qint_mve_q8_row lr, "[q0, #28]", \first
+    .if \corrected == 0
+    veor    q2, q2, q1
+    .endif
+    qint_mve_q8_row r0, "[q0, #256]!", \first, \corrected
+    qint_mve_q8_row r2, "[q0, #4]", \first, \corrected
+    qint_mve_q8_row r4, "[q0, #8]", \first, \corrected
+    qint_mve_q8_row r6, "[q0, #12]", \first, \corrected
+    qint_mve_q8_row r8, "[q0, #16]", \first, \corrected
+    qint_mve_q8_row r10, "[q0, #20]", \first, \corrected
+    qint_mve_q8_row r12, "[q0, #24]", \first, \corrected
+    qint_mve_q8_row lr, "[q0, #28]", \first, \corrected
     .endm
 
     .macro qint_mve_q8_step first
-    qint_mve_q8_half \first
-    qint_mve_q8_half 0
+    qint_mve_q8_half \first, 0
+    qint_mve_q8_half 0, 0
+    .endm
+
+    .macro qint_mve_q8_corrected_step first
+    qint_mve_q8_half \first, 1
+    qint_mve_q8_half 0, 1
     .endm
 
 @ ---- The way through the groups, for codecs whose gathers are always full ----
@@ -121,7 +138,8 @@
     pop     {r4-r11, pc}
     .endm
 
-    .macro qint_helium name, step, mask
+@ What the sums start from: nothing, or corrections.
+    .macro qint_helium name, step, mask, offset=1, corrected=0
     qint_begin_helium \name
     qint_enter 20
     vmov.i8 q1, #\mask
@@ -129,8 +147,15 @@
     qint_addresses 256
     ldr     r3, [sp, #4]
     ldr     r1, [sp, #8]
+    .if \corrected
+    ldr     r9, [sp, #(20 + 64 + 36)]
+    vldrw.u32 q6, [r9], #16
+    vldrw.u32 q7, [r9], #16
+    str     r9, [sp, #(20 + 64 + 36)]
+    .else
     vmov.i32 q6, #0
     vmov.i32 q7, #0
+    .endif
     ldrd    r5, r7, [r1], #8
     cmp     r5, #4
     bne     5f
@@ -144,8 +169,10 @@
     vmov    q4[3], q4[1], r2, r6
     vmov    q5[2], q5[0], r8, r12
     vmov    q5[3], q5[1], r10, lr
+    .if \offset
     vadd.i32 q4, q4, r7
     vadd.i32 q5, q5, r7
+    .endif
     vldrb.s32 q2, [r3], #4
     vldrb.s32 q3, [r3], #12
     vmul.i32 q4, q4, q2
@@ -172,7 +199,8 @@
     .endm
 
     qint_helium qint_helium_q4_linear, qint_mve_q4_step, 0x0f
-    qint_helium qint_helium_q8, qint_mve_q8_step, 0x80
+    qint_helium qint_helium_q8, qint_mve_q8_step, 0x80, 0
+    qint_helium qint_helium_q8_corrected, qint_mve_q8_corrected_step, 0x80, 1, 1
 
 @ ---- q2-linear: 64 columns, or 32 at the end of a group; q0 addresses, q1 mask, q2-q5 activations, q6 q7 codes ----
 @ Frame: 0-16 as above, 20 and 36 sums.

@@ -70,6 +70,16 @@ pub(crate) struct Kernel {
     pub(crate) table: &'static [u32],
 }
 
+impl Kernel {
+    /// The kernel for the same stream that wants corrections of its matrix instead of a table.
+    pub(crate) fn corrected(&self) -> Panel {
+        #[cfg(qint_helium)]
+        return helium::corrected(self);
+        #[cfg(not(qint_helium))]
+        self.panel
+    }
+}
+
 /// An order of activations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(dead_code, reason = "each target has some of them")]

@@ -23,6 +23,7 @@ use qint_core::{
     codec::{Codec, Group},
 };
 
+#[inline(never)]
 pub(super) fn write(codec: Codec, group: Group, x: Columns<'_>, to: &mut Words<'_>) {
     let Some((step, bias)) = linear(codec) else { return };
     let offset = -(bias << (8 - codec.bits())) / step;
@@ -56,6 +57,7 @@ pub(super) fn header(x: &Columns<'_>, first: usize, steps: usize, offset: i32, t
 ///
 /// Two coefficients are first one number, low + high·2¹⁶, which is what shifts and subtractions keep; a negative low half
 /// has then borrowed from the high one, and gets it back.
+#[inline(never)]
 fn vectors<const F: usize, const L: usize, const Q: usize, const W: usize>(quads: &[[i8; 4]], to: &mut Words<'_>) {
     const { assert!(Q == F * L && W == 2 * Q) };
     for vector in quads.as_chunks::<Q>().0 {

@@ -27,6 +27,7 @@ const fn table<const N: usize>(codec: Codec) -> [u32; N] {
     pairs
 }
 
+#[inline(never)]
 pub(super) fn write(codec: Codec, group: Group, x: Columns<'_>, to: &mut Words<'_>) {
     for (first, steps) in groups(x.steps, group.cols() / SUM_COLS) {
         header(&x, first, steps, 0, to);
@@ -42,6 +43,7 @@ pub(super) fn write(codec: Codec, group: Group, x: Columns<'_>, to: &mut Words<'
 }
 
 /// Vectors of F fields of L tokens: Q = F · L quads, W = 2 · Q words.
+#[inline(never)]
 fn vectors<const F: usize, const L: usize, const Q: usize, const W: usize>(quads: &[[i8; 4]], to: &mut Words<'_>) {
     const { assert!(Q == F * L && W == 2 * Q) };
     for vector in quads.as_chunks::<Q>().0 {

@@ -12,6 +12,7 @@ use qint_core::{
     layout::PANEL_ROWS,
 };
 
+#[inline(never)]
 pub(super) fn write(group: Group, x: Columns<'_>, to: &mut Words<'_>) {
     for (first, steps) in groups(x.steps, group.cols() / SUM_COLS) {
         to.put([steps as u32]);

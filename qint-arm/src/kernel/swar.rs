@@ -27,6 +27,7 @@ use qint_core::{
 
 const HALF: i32 = 1 << 15;
 
+#[inline(never)]
 pub(super) fn write(codec: Codec, group: Group, x: Columns<'_>, to: &mut Words<'_>) {
     let Some((_, bias)) = linear(codec) else { return };
     for step in 0..x.steps {
