@@ -160,6 +160,17 @@ fn offsets<I: Isa, D: Decode, const T: usize, const B: usize>(
     group_steps: usize,
 ) -> [[i32; T]; MAX_STEPS] {
     let mut offsets = [[0; T]; MAX_STEPS];
+    // 4 % of a product on AVX-VNNI; with large tiles the general way is as fast.
+    if const { matches!(I::TILE, Tile::Small) } && group_steps == 1 {
+        for (b, input) in inputs.iter().enumerate() {
+            for (offsets, sums) in offsets.iter_mut().zip(input.sums) {
+                for (t, sum) in sums.iter().enumerate() {
+                    offsets[b * TOKEN_BLOCK + t] = I::offset(D::BIAS, *sum);
+                }
+            }
+        }
+        return offsets;
+    }
     let shift = group_steps.ilog2();
     for (b, input) in inputs.iter().enumerate() {
         for (step, sums) in input.sums.iter().enumerate().take(MAX_STEPS) {
