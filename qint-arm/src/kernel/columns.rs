@@ -47,6 +47,14 @@ impl<'a> Columns<'a> {
         self.quads.get(first * per_step..(first + steps) * per_step).unwrap_or_default()
     }
 
+    /// The quads of some steps of one token, up to where the next steps begin, and how far they are apart.
+    #[cfg(qint_helium)]
+    pub(crate) fn strided(&self, first: usize, steps: usize) -> (&'a [[i8; 4]], usize) {
+        let per_step = STEP_QUADS * self.stride;
+        let quads = self.quads.get(first * per_step..).unwrap_or_default();
+        (quads.get(..steps * per_step).unwrap_or(quads), self.stride)
+    }
+
     /// The quads of one step of one token.
     #[cfg(not(qint_kernels = "dsp"))]
     #[inline(always)]

@@ -1,4 +1,4 @@
-//! Cortex-M55: `helium.s`, for one token and the codecs without a table; its stream; and the f32 parts of a product.
+//! Cortex-M55: `helium.s`, for the codecs without a table, one token after the other; its stream; and the f32 parts of a product.
 //!
 //! ```text
 //! for each group: [steps of 32 columns] [offset −bias · Σx]
@@ -42,11 +42,7 @@ pub(crate) const fn choose(codec: Codec, tokens: usize) -> Kernel {
         Codec::Q1 => qint_helium_q1,
         Codec::Q4 | Codec::Q2 => return dsp::choose(codec, tokens),
     };
-    if tokens == 1 {
-        Kernel { lanes: 1, stream: Stream::Helium, panel, table: &[] }
-    } else {
-        dsp::choose(codec, tokens)
-    }
+    Kernel { lanes: 1, stream: Stream::Helium, panel, table: &[] }
 }
 
 /// The kernel for the same stream that takes corrections ([`crate::prepared`]).
@@ -71,30 +67,38 @@ pub(super) fn write(codec: Codec, group: Group, x: Columns<'_>, to: &mut Words<'
     let Some((_, bias)) = linear(codec) else { return };
     for (first, steps) in groups(x.steps, group.cols() / SUM_COLS) {
         to.put([steps as u32, (-bias * x.sum(first, steps, 0)).cast_unsigned()]);
-        let quads = x.quads(first, steps);
-        match codec {
-            Codec::Q8 => gathers::<1, 4>(quads, 0x80, to),
-            Codec::Q4Linear => gathers::<2, 8>(quads, 0, to),
-            Codec::Q2Linear => gathers::<4, 16>(quads, 0, to),
-            _ => gathers::<8, 32>(quads, 0, to),
+        let (quads, stride) = x.strided(first, steps);
+        match (codec, stride) {
+            (Codec::Q8, 1) => gathers::<1, 1, 4>(quads, 0x80, to),
+            (Codec::Q8, _) => gathers::<1, 4, 16>(quads, 0x80, to),
+            (Codec::Q4Linear, 1) => gathers::<2, 1, 8>(quads, 0, to),
+            (Codec::Q4Linear, _) => gathers::<2, 4, 32>(quads, 0, to),
+            (Codec::Q2Linear, 1) => gathers::<4, 1, 16>(quads, 0, to),
+            (Codec::Q2Linear, _) => gathers::<4, 4, 64>(quads, 0, to),
+            (_, 1) => gathers::<8, 1, 32>(quads, 0, to),
+            (_, _) => gathers::<8, 4, 128>(quads, 0, to),
         }
     }
     to.put([0; 2]);
 }
 
-/// Gathers of vectors of F fields: Q = 4 · F quads; the bits of `flip` are flipped in every byte.
-fn gathers<const F: usize, const Q: usize>(quads: &[[i8; 4]], flip: u8, to: &mut Words<'_>) {
-    const { assert!(Q == 4 * F) };
+/// Gathers of four vectors of F fields, or of those that are left. The token's quads are S apart: a gather spans
+/// N = 4 · F · S. The bits of `flip` are flipped in every byte.
+#[inline(never)]
+fn gathers<const F: usize, const S: usize, const N: usize>(quads: &[[i8; 4]], flip: u8, to: &mut Words<'_>) {
+    const { assert!(N == 4 * F * S) };
     let word = |quad: [i8; 4]| u32::from_le_bytes(quad.map(i8::cast_unsigned)) ^ u32::from_le_bytes([flip; 4]);
-    let (whole, rest) = quads.as_chunks::<Q>();
+    let (whole, rest) = quads.as_chunks::<N>();
     for quads in whole {
         for field in 0..F {
-            to.put::<4>(core::array::from_fn(|vector| word(quads[vector * F + field])));
+            to.put::<4>(core::array::from_fn(|vector| word(quads[(vector * F + field) * S])));
         }
     }
     if !rest.is_empty() {
         for field in 0..F {
-            to.put::<4>(core::array::from_fn(|vector| rest.get(vector * F + field).map_or(0, |quad| word(*quad))));
+            to.put::<4>(core::array::from_fn(|vector| {
+                rest.get((vector * F + field) * S).map_or(0, |quad| word(*quad))
+            }));
         }
     }
 }
