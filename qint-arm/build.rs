@@ -1,13 +1,13 @@
-//! Chooses the kernels from the target: `cfg(qint_kernels = "dsp" | "thumb2" | "thumb1" | "portable")`, and beside it
-//! `cfg(qint_helium)`.
+//! Chooses the kernels from the target: `cfg(qint_kernels = "helium" | "dsp" | "thumb2" | "thumb1" | "portable")`.
 //!
 //! rustc shows unstable target features to nobody, so those of Armv8-M (`-C target-feature=+dsp`, `+mve`) are read from the
 //! compiler's flags.
 use std::env;
 
 fn main() {
-    println!("cargo::rustc-check-cfg=cfg(qint_kernels, values(\"dsp\", \"thumb2\", \"thumb1\", \"portable\"))");
-    println!("cargo::rustc-check-cfg=cfg(qint_helium)");
+    println!(
+        "cargo::rustc-check-cfg=cfg(qint_kernels, values(\"helium\", \"dsp\", \"thumb2\", \"thumb1\", \"portable\"))"
+    );
     println!("cargo::rustc-check-cfg=cfg(qint_armv8)");
     println!("cargo::rerun-if-changed=build.rs");
 
@@ -17,10 +17,10 @@ fn main() {
         let plus = format!("+{feature}");
         flags.split(['\x1f', '=', ',']).any(|flag| flag == plus)
     };
-    let helium = target.starts_with("thumbv8m.main") && enabled("mve");
     let kernels = match target.split('-').next() {
         Some("thumbv7em") => "dsp",
-        Some("thumbv8m.main") if helium || enabled("dsp") => "dsp",
+        Some("thumbv8m.main") if enabled("mve") => "helium",
+        Some("thumbv8m.main") if enabled("dsp") => "dsp",
         Some("thumbv8m.main" | "thumbv7m") => "thumb2",
         Some("thumbv6m" | "thumbv8m.base") => "thumb1",
         _ => "portable",
@@ -28,8 +28,5 @@ fn main() {
     println!("cargo::rustc-cfg=qint_kernels=\"{kernels}\"");
     if target.starts_with("thumbv8m") {
         println!("cargo::rustc-cfg=qint_armv8");
-    }
-    if helium {
-        println!("cargo::rustc-cfg=qint_helium");
     }
 }

@@ -1,25 +1,25 @@
 //! The f32 part of a product: sixteen sums at a time, each product and each addition rounded.
 use crate::kernel::Sums;
-#[cfg(qint_helium)]
+#[cfg(qint_kernels = "helium")]
 pub(crate) use crate::kernel::helium::{add_scaled, outputs, scaled};
 use core::mem::MaybeUninit;
 
 /// 0.0 + (f32(sum) · a).
-#[cfg(not(qint_helium))]
+#[cfg(not(qint_kernels = "helium"))]
 #[inline(always)]
 pub(crate) fn scaled<'a>(totals: &'a mut MaybeUninit<[f32; 16]>, sums: &Sums, a: f32) -> &'a mut [f32; 16] {
     scaled_lanes(totals, sums, [a; 4])
 }
 
 /// total + (f32(sum) · a).
-#[cfg(not(qint_helium))]
+#[cfg(not(qint_kernels = "helium"))]
 #[inline(always)]
 pub(crate) fn add_scaled(totals: &mut [f32; 16], sums: &Sums, a: f32) {
     add_scaled_lanes(totals, sums, [a; 4]);
 }
 
 /// (0.0 + (f32(sum) · a)) · row_scale: the outputs, where there is only one activation block. The bits of `y` are the sums.
-#[cfg(not(qint_helium))]
+#[cfg(not(qint_kernels = "helium"))]
 #[inline(never)]
 pub(crate) fn outputs(y: &mut [f32; 16], a: f32, row_scales: &[f32; 16]) {
     for row in 0..16 {

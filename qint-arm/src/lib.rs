@@ -23,7 +23,7 @@
 //! | target | cores | linear codecs, q8, q1 | q4, q2 (tables) |
 //! |---|---|---|---|
 //! | `thumbv7em-*`, `thumbv8m.main-*` with `-C target-feature=+dsp` | M4, M7, M33 | SMLAD, four rows, or a row and four tokens, at a time | SMLAD and tables of pairs |
-//! | `thumbv8m.main-*` with `-C target-feature=+v8.1m.main,+mve,+lob` | M55 | sixteen bytes at a time | as an M33 |
+//! | `thumbv8m.main-*` with `-C target-feature=+v8.1m.main,+mve,+lob` | M55 | sixteen bytes at a time | the same, looked up by gathers |
 //! | `thumbv7m-*`, `thumbv8m.main-*` | M3 | two products in one multiplication | plain Rust |
 //! | `thumbv6m-*`, `thumbv8m.base-*` | M0, M0+, M23 | the same with the small instruction set | plain Rust |
 //! | any other, for example RISC-V | | the same in plain Rust | plain Rust |
@@ -46,8 +46,8 @@ pub mod matmul;
 pub mod prepared;
 pub mod quantize;
 
-/// The kernels that this build has: `helium` (and those of `dsp`), `dsp`, `thumb2`, `thumb1` or `portable`.
-pub const KERNELS: &str = if cfg!(qint_helium) {
+/// The kernels that this build has: `helium`, `dsp`, `thumb2`, `thumb1` or `portable`.
+pub const KERNELS: &str = if cfg!(qint_kernels = "helium") {
     "helium"
 } else if cfg!(qint_kernels = "dsp") {
     "dsp"

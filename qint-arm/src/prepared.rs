@@ -31,7 +31,7 @@ impl<'a> Prepared<'a> {
     /// How many integers of memory it takes: four bytes a row for q8 and every activation block on a Helium core, otherwise
     /// none.
     pub const fn words(layout: &Layout, block: ActivationBlock) -> usize {
-        if cfg!(qint_helium) && matches!(layout.codec(), Codec::Q8) {
+        if cfg!(qint_kernels = "helium") && matches!(layout.codec(), Codec::Q8) {
             layout.padded_rows() * layout.padded_cols().div_ceil(block.cols())
         } else {
             0

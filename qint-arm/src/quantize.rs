@@ -7,7 +7,7 @@
 //!
 //! Adding 1.5 · 2²³ rounds: the sum's unit is 1, ties go to even, and its lowest byte is the code.
 use crate::hadamard;
-#[cfg(qint_helium)]
+#[cfg(qint_kernels = "helium")]
 use crate::kernel::helium;
 use qint_core::{
     Error,
@@ -87,7 +87,7 @@ fn round<const L: usize, const Q: usize>(
         // Every code of a block that counts as zero is round(x / 1), and |x| is tiny.
         let divisor = if zero { 1.0 } else { absmax / 127.0 };
         scales[lane % L] = if zero { 0.0 } else { divisor };
-        #[cfg(qint_helium)]
+        #[cfg(qint_kernels = "helium")]
         if L == 1 {
             let codes = quads.as_flattened_mut().as_flattened_mut().as_chunks_mut().0;
             helium::round(x.as_chunks().0, divisor, codes, sums.as_flattened_mut());
@@ -101,13 +101,13 @@ fn round<const L: usize, const Q: usize>(
 }
 
 /// The largest magnitude, found as the largest integer among the bits without their sign: NaN and infinity win.
-#[cfg(qint_helium)]
+#[cfg(qint_kernels = "helium")]
 fn absmax(x: &[f32]) -> f32 {
     f32::from_bits(helium::absmax_bits(x.as_chunks().0))
 }
 
 /// The largest magnitude, found as the largest integer among the bits without their sign: NaN and infinity win.
-#[cfg(not(qint_helium))]
+#[cfg(not(qint_kernels = "helium"))]
 #[inline(always)]
 fn absmax(x: &[f32]) -> f32 {
     let mut largest = 0;

@@ -48,7 +48,7 @@ impl<'a> Columns<'a> {
     }
 
     /// The quads of some steps of one token, up to where the next steps begin, and how far they are apart.
-    #[cfg(qint_helium)]
+    #[cfg(qint_kernels = "helium")]
     pub(crate) fn strided(&self, first: usize, steps: usize) -> (&'a [[i8; 4]], usize) {
         let per_step = STEP_QUADS * self.stride;
         let quads = self.quads.get(first * per_step..).unwrap_or_default();
@@ -56,7 +56,7 @@ impl<'a> Columns<'a> {
     }
 
     /// The quads of one step of one token.
-    #[cfg(not(qint_kernels = "dsp"))]
+    #[cfg(not(any(qint_kernels = "dsp", qint_kernels = "helium")))]
     #[inline(always)]
     pub(crate) fn step(&self, step: usize) -> [[i8; 4]; STEP_QUADS] {
         let quads = self.quads.get(step * STEP_QUADS * self.stride..).unwrap_or_default();

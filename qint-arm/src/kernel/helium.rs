@@ -1,4 +1,4 @@
-//! Cortex-M55: `helium.s`, for the codecs without a table, one token after the other; its stream; and the f32 parts of a product.
+//! Cortex-M55: `helium.s`, one token after the other; its stream; and the f32 parts of a product.
 //!
 //! ```text
 //! for each group: [steps of 32 columns] [offset −bias · Σx]
@@ -9,7 +9,7 @@
 //! q8 alone has unsigned bytes, x + 128 ([`crate::prepared`] has the reason). A gather spans 16 · F columns: 16, 32, 64, 128. The last one of a group may have fewer vectors; then zeros are
 //! gathered, and meet zeros.
 #![allow(unsafe_code, reason = "assembly")]
-use super::{Columns, Kernel, Panel, Stream, Sums, Words, columns::groups, dsp, linear};
+use super::{Columns, Kernel, Panel, Stream, Sums, Words, columns::groups, linear};
 use core::{arch::global_asm, mem::MaybeUninit};
 use qint_core::{
     activation::SUM_COLS,
@@ -23,6 +23,8 @@ global_asm!(concat!(".cpu cortex-m55\n", include_str!("helium.s")), options(raw)
 unsafe extern "C" {
     fn qint_helium_q8(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
     fn qint_helium_q8_corrected(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
+    fn qint_helium_q4(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
+    fn qint_helium_q2(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
     fn qint_helium_q4_linear(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
     fn qint_helium_q2_linear(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
     fn qint_helium_q1(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
@@ -34,15 +36,30 @@ unsafe extern "C" {
 }
 
 #[inline]
-pub(crate) const fn choose(codec: Codec, tokens: usize) -> Kernel {
-    let panel: Panel = match codec {
-        Codec::Q8 => qint_helium_q8,
-        Codec::Q4Linear => qint_helium_q4_linear,
-        Codec::Q2Linear => qint_helium_q2_linear,
-        Codec::Q1 => qint_helium_q1,
-        Codec::Q4 | Codec::Q2 => return dsp::choose(codec, tokens),
+pub(crate) const fn choose(codec: Codec, _: usize) -> Kernel {
+    let (panel, table): (Panel, &[u32]) = match codec {
+        Codec::Q8 => (qint_helium_q8, &[]),
+        Codec::Q4 => (qint_helium_q4, &Q4),
+        Codec::Q4Linear => (qint_helium_q4_linear, &[]),
+        Codec::Q2 => (qint_helium_q2, &Q2),
+        Codec::Q2Linear => (qint_helium_q2_linear, &[]),
+        Codec::Q1 => (qint_helium_q1, &[]),
     };
-    Kernel { lanes: 1, stream: Stream::Helium, panel, table: &[] }
+    Kernel { lanes: 1, stream: Stream::Helium, panel, table }
+}
+
+/// The level of the lowest field of every byte, four in a word.
+static Q4: [u32; 64] = table(Codec::Q4);
+static Q2: [u32; 64] = table(Codec::Q2);
+
+const fn table(codec: Codec) -> [u32; 64] {
+    let mut words = [0; 64];
+    let mut byte = 0;
+    while byte < 256 {
+        words[byte / 4] |= (codec.level(byte as u8) as u8 as u32) << (byte % 4 * 8);
+        byte += 1;
+    }
+    words
 }
 
 /// The kernel for the same stream that takes corrections ([`crate::prepared`]).
@@ -64,17 +81,20 @@ const fn group_words(codec: Codec, cols: usize) -> usize {
 
 #[inline(never)]
 pub(super) fn write(codec: Codec, group: Group, x: Columns<'_>, to: &mut Words<'_>) {
-    let Some((_, bias)) = linear(codec) else { return };
+    let bias = match linear(codec) {
+        Some((_, bias)) => bias,
+        None => 0,
+    };
     for (first, steps) in groups(x.steps, group.cols() / SUM_COLS) {
         to.put([steps as u32, (-bias * x.sum(first, steps, 0)).cast_unsigned()]);
         let (quads, stride) = x.strided(first, steps);
         match (codec, stride) {
             (Codec::Q8, 1) => gathers::<1, 1, 4>(quads, 0x80, to),
             (Codec::Q8, _) => gathers::<1, 4, 16>(quads, 0x80, to),
-            (Codec::Q4Linear, 1) => gathers::<2, 1, 8>(quads, 0, to),
-            (Codec::Q4Linear, _) => gathers::<2, 4, 32>(quads, 0, to),
-            (Codec::Q2Linear, 1) => gathers::<4, 1, 16>(quads, 0, to),
-            (Codec::Q2Linear, _) => gathers::<4, 4, 64>(quads, 0, to),
+            (Codec::Q4Linear | Codec::Q4, 1) => gathers::<2, 1, 8>(quads, 0, to),
+            (Codec::Q4Linear | Codec::Q4, _) => gathers::<2, 4, 32>(quads, 0, to),
+            (Codec::Q2Linear | Codec::Q2, 1) => gathers::<4, 1, 16>(quads, 0, to),
+            (Codec::Q2Linear | Codec::Q2, _) => gathers::<4, 4, 64>(quads, 0, to),
             (_, 1) => gathers::<8, 1, 32>(quads, 0, to),
             (_, _) => gathers::<8, 4, 128>(quads, 0, to),
         }

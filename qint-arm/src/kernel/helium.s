@@ -62,6 +62,35 @@
     qint_mve_q4_row lr, "[q0, #28]", \first
     .endm
 
+@ ---- q4: 32 columns; q0 addresses, q1 levels, q2 q3 activations, q4 q5 codes, q6 q7 sums, r9 the table ----
+@ The table is read with whole bytes, of which only the lowest field counts.
+
+    .macro qint_mve_q4_table_row acc, address, first
+    vldrw.u32 q4, \address
+    vldrb.u8 q1, [r9, q4]
+    .if \first
+    vmladav.s8 \acc, q1, q2
+    .else
+    vmladava.s8 \acc, q1, q2
+    .endif
+    vshr.u8 q5, q4, #4
+    vldrb.u8 q1, [r9, q5]
+    vmladava.s8 \acc, q1, q3
+    .endm
+
+    .macro qint_mve_q4_table_step first
+    vldrw.u32 q2, [r1], #16
+    vldrw.u32 q3, [r1], #16
+    qint_mve_q4_table_row r0, "[q0, #256]!", \first
+    qint_mve_q4_table_row r2, "[q0, #4]", \first
+    qint_mve_q4_table_row r4, "[q0, #8]", \first
+    qint_mve_q4_table_row r6, "[q0, #12]", \first
+    qint_mve_q4_table_row r8, "[q0, #16]", \first
+    qint_mve_q4_table_row r10, "[q0, #20]", \first
+    qint_mve_q4_table_row r12, "[q0, #24]", \first
+    qint_mve_q4_table_row lr, "[q0, #28]", \first
+    .endm
+
 @ ---- q8: 32 columns, sixteen by sixteen; q0 addresses, q1 sign bits, q2 activations, q4 codes, q6 q7 sums ----
 @ Activations are unsigned. With corrections so are codes; without, both become signed, and nothing is left to correct.
 
@@ -138,7 +167,7 @@
     pop     {r4-r11, pc}
     .endm
 
-@ What the sums start from: nothing, or corrections.
+@ OFFSET: whether groups have one. CORRECTED: whether the last argument is what sums start from. Otherwise it may be a table.
     .macro qint_helium name, step, mask, offset=1, corrected=0
     qint_begin_helium \name
     qint_enter 20
@@ -153,6 +182,7 @@
     vldrw.u32 q7, [r9], #16
     str     r9, [sp, #(20 + 64 + 36)]
     .else
+    ldr     r9, [sp, #(20 + 64 + 36)]
     vmov.i32 q6, #0
     vmov.i32 q7, #0
     .endif
@@ -199,19 +229,25 @@
     .endm
 
     qint_helium qint_helium_q4_linear, qint_mve_q4_step, 0x0f
+    qint_helium qint_helium_q4, qint_mve_q4_table_step, 0, 0
     qint_helium qint_helium_q8, qint_mve_q8_step, 0x80, 0
     qint_helium qint_helium_q8_corrected, qint_mve_q8_corrected_step, 0x80, 1, 1
 
-@ ---- q2-linear: 64 columns, or 32 at the end of a group; q0 addresses, q1 mask, q2-q5 activations, q6 q7 codes ----
+@ ---- q2-linear and q2: 64 columns, or 32 at the end of a group; q0 addresses, q1 mask or levels, q2-q5 activations, q6 q7
+@ codes, r11 the table ----
 @ Frame: 0-16 as above, 20 and 36 sums.
+
+    .macro qint_mve_q2_first acc, codes, first
+    .if \first
+    vmladav.s8 \acc, \codes, q2
+    .else
+    vmladava.s8 \acc, \codes, q2
+    .endif
+    .endm
 
     .macro qint_mve_q2_fields acc, first
     vand    q7, q6, q1
-    .if \first
-    vmladav.s8 \acc, q7, q2
-    .else
-    vmladava.s8 \acc, q7, q2
-    .endif
+    qint_mve_q2_first \acc, q7, \first
     vshr.u8 q7, q6, #2
     vand    q7, q7, q1
     vmladava.s8 \acc, q7, q3
@@ -222,15 +258,29 @@
     vmladava.s8 \acc, q6, q5
     .endm
 
-    .macro qint_mve_q2_row acc, address, first
-    vldrw.u32 q6, \address
-    qint_mve_q2_fields \acc, \first
+    .macro qint_mve_q2_levels acc, first
+    vldrb.u8 q1, [r11, q6]
+    qint_mve_q2_first \acc, q1, \first
+    vshr.u8 q7, q6, #2
+    vldrb.u8 q1, [r11, q7]
+    vmladava.s8 \acc, q1, q3
+    vshr.u8 q7, q6, #4
+    vldrb.u8 q1, [r11, q7]
+    vmladava.s8 \acc, q1, q4
+    vshr.u8 q7, q6, #6
+    vldrb.u8 q1, [r11, q7]
+    vmladava.s8 \acc, q1, q5
     .endm
 
-    .macro qint_mve_q2_row_of_some acc, address
+    .macro qint_mve_q2_row fields, acc, address, first
+    vldrw.u32 q6, \address
+    \fields \acc, \first
+    .endm
+
+    .macro qint_mve_q2_row_of_some fields, acc, address
     vpst
     vldrwt.u32 q6, \address
-    qint_mve_q2_fields \acc, 0
+    \fields \acc, 0
     .endm
 
     .macro qint_mve_q2_activations
@@ -240,53 +290,59 @@
     vldrw.u32 q5, [r1], #16
     .endm
 
-    .macro qint_mve_q2_gather first
+    .macro qint_mve_q2_gather fields, first
     qint_mve_q2_activations
-    qint_mve_q2_row r0, "[q0, #256]!", \first
-    qint_mve_q2_row r2, "[q0, #4]", \first
-    qint_mve_q2_row r4, "[q0, #8]", \first
-    qint_mve_q2_row r6, "[q0, #12]", \first
-    qint_mve_q2_row r8, "[q0, #16]", \first
-    qint_mve_q2_row r10, "[q0, #20]", \first
-    qint_mve_q2_row r12, "[q0, #24]", \first
-    qint_mve_q2_row lr, "[q0, #28]", \first
+    qint_mve_q2_row \fields, r0, "[q0, #256]!", \first
+    qint_mve_q2_row \fields, r2, "[q0, #4]", \first
+    qint_mve_q2_row \fields, r4, "[q0, #8]", \first
+    qint_mve_q2_row \fields, r6, "[q0, #12]", \first
+    qint_mve_q2_row \fields, r8, "[q0, #16]", \first
+    qint_mve_q2_row \fields, r10, "[q0, #20]", \first
+    qint_mve_q2_row \fields, r12, "[q0, #24]", \first
+    qint_mve_q2_row \fields, lr, "[q0, #28]", \first
     .endm
 
-    qint_begin_helium qint_helium_q2_linear
+    .macro qint_helium_two name, fields, table
+    qint_begin_helium \name
     qint_enter 52
+    .if \table
+    ldr     r11, [sp, #(52 + 64 + 36)]
+    .else
     vmov.i8 q1, #0x03
+    .endif
 2:                                      @ eight rows
     qint_addresses 256
     ldr     r3, [sp, #4]
     ldr     r1, [sp, #8]
     vmov.i32 q6, #0
-    add     r11, sp, #20
-    vstrw.32 q6, [r11]
-    vstrw.32 q6, [r11, #16]
+    vstrw.32 q6, [sp, #20]
+    vstrw.32 q6, [sp, #36]
     ldrd    r5, r7, [r1], #8
     cmp     r5, #4
     bne     5f
 3:                                      @ 128 columns
-    qint_mve_q2_gather 1
-    qint_mve_q2_gather 0
-4:                                      @ the group is done: sub-scale · (4 · sum + offset)
+    qint_mve_q2_gather \fields, 1
+    qint_mve_q2_gather \fields, 0
+4:                                      @ the group is done: sub-scale · (4 · sum + offset), or · sum
     vmov    q4[2], q4[0], r0, r4
     vmov    q4[3], q4[1], r2, r6
     vmov    q5[2], q5[0], r8, r12
     vmov    q5[3], q5[1], r10, lr
+    .if \table == 0
     vmov.i32 q7, #4
     vmlas.s32 q4, q7, r7
     vmlas.s32 q5, q7, r7
+    .endif
     vldrb.s32 q2, [r3], #4
     vldrb.s32 q3, [r3], #12
     vmul.i32 q4, q4, q2
     vmul.i32 q5, q5, q3
-    vldrw.u32 q6, [r11]
-    vldrw.u32 q7, [r11, #16]
+    vldrw.u32 q6, [sp, #20]
+    vldrw.u32 q7, [sp, #36]
     vadd.i32 q6, q6, q4
     vadd.i32 q7, q7, q5
-    vstrw.32 q6, [r11]
-    vstrw.32 q7, [r11, #16]
+    vstrw.32 q6, [sp, #20]
+    vstrw.32 q7, [sp, #36]
     ldrd    r5, r7, [r1], #8
     cmp     r5, #4
     beq     3b
@@ -305,14 +361,14 @@
     lsl     r9, r5, #1                  @ vectors of codes to go: the last gather may be half of one
     vctp.32 r9
     qint_mve_q2_activations
-    qint_mve_q2_row_of_some r0, "[q0, #256]"
-    qint_mve_q2_row_of_some r2, "[q0, #260]"
-    qint_mve_q2_row_of_some r4, "[q0, #264]"
-    qint_mve_q2_row_of_some r6, "[q0, #268]"
-    qint_mve_q2_row_of_some r8, "[q0, #272]"
-    qint_mve_q2_row_of_some r10, "[q0, #276]"
-    qint_mve_q2_row_of_some r12, "[q0, #280]"
-    qint_mve_q2_row_of_some lr, "[q0, #284]"
+    qint_mve_q2_row_of_some \fields, r0, "[q0, #256]"
+    qint_mve_q2_row_of_some \fields, r2, "[q0, #260]"
+    qint_mve_q2_row_of_some \fields, r4, "[q0, #264]"
+    qint_mve_q2_row_of_some \fields, r6, "[q0, #268]"
+    qint_mve_q2_row_of_some \fields, r8, "[q0, #272]"
+    qint_mve_q2_row_of_some \fields, r10, "[q0, #276]"
+    qint_mve_q2_row_of_some \fields, r12, "[q0, #280]"
+    qint_mve_q2_row_of_some \fields, lr, "[q0, #284]"
     cmp     r9, #4
     it      hi
     movhi   r9, #4
@@ -322,10 +378,12 @@
     bgt     6b
     b       4b
 7:                                      @ the block is done
-    vldrw.u32 q6, [r11]
-    vldrw.u32 q7, [r11, #16]
     qint_leave_eight 52
-    .size   qint_helium_q2_linear, . - qint_helium_q2_linear
+    .size   \name, . - \name
+    .endm
+
+    qint_helium_two qint_helium_q2_linear, qint_mve_q2_fields, 0
+    qint_helium_two qint_helium_q2, qint_mve_q2_levels, 1
 
 @ ---- q1: up to 128 columns, a whole group; q0-q3 codes of four rows, q4 bits, q5 activations, q6 q7 masks ----
 @ Even fields are summed in r0, r2, r4, r6; odd ones, whose ones count 2, in r8, r10, r12, lr.

@@ -10,7 +10,7 @@
 //! | [`pairs`] | pairs of activations for pairs of looked-up levels | table codecs on a DSP core |
 //! | [`swar`] | two activations in one multiplier | linear codecs elsewhere |
 //! | [`plain`] | the codes as they are | table codecs elsewhere |
-//! | `helium` | quads of four vectors of codes | linear codecs of one token on a Helium core |
+//! | `helium` | quads of four vectors of codes | a Helium core |
 //!
 //! Streams are plain words, so each is written once, in Rust, and tested on any machine; inner loops are assembly
 //! (`dsp.s`, `helium.s`, `thumb2.s`, `thumb1.s`), whole functions each, because compilers spill them. Where there is no assembly,
@@ -18,15 +18,15 @@
 mod columns;
 #[cfg(qint_kernels = "dsp")]
 mod dsp;
-#[cfg(qint_helium)]
+#[cfg(qint_kernels = "helium")]
 pub(crate) mod helium;
 #[cfg(any(qint_kernels = "dsp", test))]
 mod nested;
 #[cfg(any(qint_kernels = "dsp", test))]
 mod pairs;
-#[cfg(not(qint_kernels = "dsp"))]
+#[cfg(not(any(qint_kernels = "dsp", qint_kernels = "helium")))]
 mod plain;
-#[cfg(not(qint_kernels = "dsp"))]
+#[cfg(not(any(qint_kernels = "dsp", qint_kernels = "helium")))]
 mod swar;
 #[cfg(test)]
 mod tests;
@@ -35,9 +35,9 @@ mod thumb;
 
 pub(crate) use columns::{Columns, Words};
 
-#[cfg(all(qint_kernels = "dsp", not(qint_helium)))]
+#[cfg(qint_kernels = "dsp")]
 pub(crate) use dsp::choose;
-#[cfg(qint_helium)]
+#[cfg(qint_kernels = "helium")]
 pub(crate) use helium::choose;
 #[cfg(qint_kernels = "portable")]
 pub(crate) use swar::choose;
@@ -73,9 +73,9 @@ pub(crate) struct Kernel {
 impl Kernel {
     /// The kernel for the same stream that wants corrections of its matrix instead of a table.
     pub(crate) fn corrected(&self) -> Panel {
-        #[cfg(qint_helium)]
+        #[cfg(qint_kernels = "helium")]
         return helium::corrected(self);
-        #[cfg(not(qint_helium))]
+        #[cfg(not(qint_kernels = "helium"))]
         self.panel
     }
 }
@@ -88,7 +88,7 @@ pub(crate) enum Stream {
     Pairs,
     Swar,
     Plain,
-    #[cfg(qint_helium)]
+    #[cfg(qint_kernels = "helium")]
     Helium,
 }
 
@@ -101,7 +101,7 @@ impl Stream {
             Stream::Swar if matches!(codec, Codec::Q8) => 6 * steps + cols,
             Stream::Swar => 6 * steps + cols / 2,
             Stream::Plain => groups + 1 + cols / 4,
-            #[cfg(qint_helium)]
+            #[cfg(qint_kernels = "helium")]
             Stream::Helium => helium::words(codec, group, cols),
         }
     }
@@ -113,11 +113,11 @@ impl Stream {
             Stream::Nested => nested::write(codec, group, x, to),
             #[cfg(any(qint_kernels = "dsp", test))]
             Stream::Pairs => pairs::write(codec, group, x, to),
-            #[cfg(not(qint_kernels = "dsp"))]
+            #[cfg(not(any(qint_kernels = "dsp", qint_kernels = "helium")))]
             Stream::Swar => swar::write(codec, group, x, to),
-            #[cfg(not(qint_kernels = "dsp"))]
+            #[cfg(not(any(qint_kernels = "dsp", qint_kernels = "helium")))]
             Stream::Plain => plain::write(group, x, to),
-            #[cfg(qint_helium)]
+            #[cfg(qint_kernels = "helium")]
             Stream::Helium => helium::write(codec, group, x, to),
             #[allow(unreachable_patterns, reason = "streams of other targets")]
             _ => {}
