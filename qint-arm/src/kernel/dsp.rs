@@ -1,14 +1,13 @@
-//! Cortex-M4, M7, M33: `dsp.s`.
+//! Cortex-M4, M7, M33: `dsp.s`, `dsp_batch.s`.
 #![allow(unsafe_code, reason = "assembly")]
 use super::{Kernel, Panel, Stream, Sums, pairs};
 use core::arch::global_asm;
 use qint_core::codec::Codec;
 
 // Target features don't reach assembly outside functions, so on Armv8-M it names its CPU.
-#[cfg(not(qint_armv8))]
-global_asm!(include_str!("dsp.s"), options(raw));
 #[cfg(qint_armv8)]
-global_asm!(concat!(".cpu cortex-m33\n", include_str!("dsp.s")), options(raw));
+global_asm!(".cpu cortex-m33", options(raw));
+global_asm!(concat!(include_str!("dsp.s"), include_str!("dsp_batch.s")), options(raw));
 
 // SAFETY: defined in dsp.s with these arguments, by the procedure call standard.
 unsafe extern "C" {

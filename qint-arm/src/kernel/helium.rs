@@ -1,4 +1,4 @@
-//! Cortex-M55: `helium.s`, one token after the other; its stream; and the f32 parts of a product.
+//! Cortex-M55: `helium*.s`, one token after the other; its stream; and the f32 parts of a product.
 //!
 //! ```text
 //! for each group: [steps of 32 columns] [offset −bias · Σx]
@@ -17,9 +17,17 @@ use qint_core::{
 };
 
 // Target features don't reach assembly outside functions, so it names its CPU.
-global_asm!(concat!(".cpu cortex-m55\n", include_str!("helium.s")), options(raw));
+global_asm!(
+    concat!(
+        ".cpu cortex-m55\n",
+        include_str!("helium.s"),
+        include_str!("helium_narrow.s"),
+        include_str!("helium_f32.s")
+    ),
+    options(raw)
+);
 
-// SAFETY: defined in helium.s with these arguments, by the procedure call standard.
+// SAFETY: defined in helium*.s with these arguments, by the procedure call standard.
 unsafe extern "C" {
     fn qint_helium_q8(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
     fn qint_helium_q8_corrected(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);

@@ -13,7 +13,7 @@
 //! | `helium` | quads of four vectors of codes | a Helium core |
 //!
 //! Streams are plain words, so each is written once, in Rust, and tested on any machine; inner loops are assembly
-//! (`dsp.s`, `helium.s`, `thumb2.s`, `thumb1.s`), whole functions each, because compilers spill them. Where there is no assembly,
+//! (`*.s`), whole functions each, because compilers spill them. Where there is no assembly,
 //! [`swar::portable`] walks the same stream.
 mod columns;
 #[cfg(qint_kernels = "dsp")]
