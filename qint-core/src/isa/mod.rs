@@ -142,9 +142,9 @@ pub trait Isa: Copy + Send + Sync {
     /// multiplier that [`dot_group`](Isa::dot_group) rests on, alone.
     fn dot4(self, sums: Self::I32, unsigned: Self::Bytes, signed: Self::Bytes) -> Self::I32;
 
-    /// Asks for the cache line `distance` bytes after `bytes`, wherever that is; changes no result.
-    fn prefetch(self, bytes: &[u8; 64], distance: usize);
-    /// As `prefetch`, counted from any place and into the second-level cache.
+    /// Asks for the cache line where `place` begins; changes no result.
+    fn prefetch<T>(self, place: &T);
+    /// Asks for the cache line `distance` bytes after `place`, wherever that is, into the second-level cache.
     fn prefetch_far<T>(self, place: &T, distance: usize);
     /// The 64 bytes of a vector of codes.
     fn load_bytes(self, bytes: &[u8; 64]) -> Self::Bytes;

@@ -156,7 +156,7 @@ impl Isa for Portable {
     }
 
     #[inline(always)]
-    fn prefetch(self, _: &[u8; 64], _: usize) {}
+    fn prefetch<T>(self, _: &T) {}
     #[inline(always)]
     fn prefetch_far<T>(self, _: &T, _: usize) {}
     #[inline(always)]

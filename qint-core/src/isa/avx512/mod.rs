@@ -168,8 +168,8 @@ impl Isa for Avx512Vnni {
     }
 
     #[inline(always)]
-    fn prefetch(self, bytes: &[u8; 64], distance: usize) {
-        self.prefetch_line(bytes, distance);
+    fn prefetch<T>(self, place: &T) {
+        self.prefetch_into_l1(core::ptr::from_ref(place).cast());
     }
     #[inline(always)]
     fn prefetch_far<T>(self, place: &T, distance: usize) {

@@ -61,10 +61,10 @@ operations! { Avx512Vnni, "avx512f,avx512bw,avx512vl,avx512vnni",
         unsafe { _mm256_loadu_si256(values.as_ptr().cast()) }
     }
     /// A prefetch reads nothing and never faults: any address will do.
-    fn prefetch_line(bytes: &[u8; 64], distance: usize) {
-        _mm_prefetch::<_MM_HINT_T0>(bytes.as_ptr().wrapping_add(distance).cast())
+    fn prefetch_into_l1(place: *const i8) {
+        _mm_prefetch::<_MM_HINT_T0>(place)
     }
-    /// As `prefetch_line`.
+    /// As `prefetch_into_l1`.
     fn prefetch_into_l2(place: *const i8, distance: usize) {
         _mm_prefetch::<_MM_HINT_T1>(place.wrapping_add(distance))
     }
