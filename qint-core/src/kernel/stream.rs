@@ -11,15 +11,58 @@ use crate::{
 };
 use core::marker::PhantomData;
 
+/// Groups whose offsets are worked out once per product: 16,384 columns in groups of 32.
+const OFFSETS: usize = 512;
+
 #[inline(always)]
 pub(super) fn matmul<I: Isa, D: Decode>(isa: I, job: Matmul<'_, '_>) {
     let Matmul { matrix, x, panels, out } = job;
     let row_scales = &matrix.row_scales()[panels.start * PANEL_ROWS..];
     let (row_scales, _) = row_scales.as_chunks::<PANEL_ROWS>();
+    let mut offsets = Offsets::new::<I, D>(x.single().1, matrix.layout().group().cols() / SUM_COLS);
     for ((index, row_scales), out) in panels.zip(row_scales).zip(out.token(0).chunks_mut(PANEL_ROWS)) {
-        let total = panel_dot::<I, D>(isa, matrix.layout(), Panel::new(matrix, index), x);
+        let total = panel_dot::<I, D>(isa, matrix.layout(), Panel::new(matrix, index), x, &mut offsets);
         let y = isa.mul(total, isa.load(row_scales));
         store_rows(isa, y, out);
+    }
+}
+
+/// What [`Isa::offset`] makes of the sums of every group; of a long row, of one activation block after the other.
+struct Offsets<'a> {
+    sums: &'a [i32],
+    group_steps: usize,
+    values: [i32; OFFSETS],
+    all: bool,
+}
+
+impl<'a> Offsets<'a> {
+    #[inline(always)]
+    fn new<I: Isa, D: Decode>(sums: &'a [i32], group_steps: usize) -> Offsets<'a> {
+        let all = sums.len().div_ceil(group_steps) <= OFFSETS;
+        let mut offsets = Offsets { sums, group_steps, values: [0; OFFSETS], all };
+        if all {
+            offsets.fill::<I, D>(0);
+        }
+        offsets
+    }
+
+    /// From group `first` on.
+    #[inline(always)]
+    fn fill<I: Isa, D: Decode>(&mut self, first: usize) {
+        let sums = self.sums[first * self.group_steps..].chunks(self.group_steps);
+        for (offset, sums) in self.values.iter_mut().zip(sums) {
+            *offset = I::offset(D::BIAS, sums.iter().sum());
+        }
+    }
+
+    /// Those of an activation block, from group `first` on.
+    #[inline(always)]
+    fn block<I: Isa, D: Decode>(&mut self, first: usize) -> &[i32] {
+        if self.all {
+            return &self.values[first..];
+        }
+        self.fill::<I, D>(first);
+        &self.values
     }
 }
 
@@ -40,29 +83,34 @@ pub(super) fn store_rows<I: Isa>(isa: I, values: I::F32, out: &mut [f32]) {
 
 /// Σ over activation blocks, before the row scales.
 #[inline(always)]
-fn panel_dot<I: Isa, D: Decode>(isa: I, layout: &Layout, panel: Panel<'_>, x: &Activations<'_>) -> I::F32 {
-    let cols = x.block().cols();
-    let (codes, sums, scales) = x.single();
-    let blocks = codes.chunks(cols / SUM_COLS).zip(sums.chunks(cols / SUM_COLS)).zip(scales);
-    let group_steps = layout.group().cols() / SUM_COLS;
+fn panel_dot<I: Isa, D: Decode>(
+    isa: I,
+    layout: &Layout,
+    panel: Panel<'_>,
+    x: &Activations<'_>,
+    offsets: &mut Offsets<'_>,
+) -> I::F32 {
     // The CPU fetches ahead as long as lines are read one after the other. The sub-scales come first in a panel but are read
     // beside its codes: asked for here, all at once, they keep the order; without this, half of the bandwidth is lost.
     for line in panel.sub_scales.iter().step_by(VECTOR_BYTES / PANEL_ROWS) {
         isa.prefetch(line);
     }
-
+    let cols = x.block().cols();
+    let (codes, _, scales) = x.single();
+    let group_steps = layout.group().cols() / SUM_COLS;
     let mut total = isa.splat(0.0);
-    for (part, ((codes, sums), &a)) in panel.parts(layout, cols).zip(blocks) {
+    let mut first_group = 0;
+    for (part, (codes, &a)) in panel.parts(layout, cols).zip(codes.chunks(cols / SUM_COLS).zip(scales)) {
         let mut sum = [[isa.zero()]];
+        let offsets = offsets.block::<I, D>(first_group);
         let weights = part.sub_scales.iter().zip(part.codes.chunks(group_steps * D::VECTORS));
-        for ((sub_scales, vectors), (codes, sums)) in
-            weights.zip(codes.chunks(group_steps).zip(sums.chunks(group_steps)))
-        {
+        for ((sub_scales, vectors), (codes, &offset)) in weights.zip(codes.chunks(group_steps).zip(offsets)) {
             let steps = vectors.len() / D::VECTORS;
             let levels = Vectors { isa, vectors, steps, sub_scales, decoder: PhantomData::<D> };
-            let x = Single { codes: &codes[..steps], offset: I::offset(D::BIAS, sums.iter().sum()) };
+            let x = Single { codes: &codes[..steps], offset };
             isa.dot_group::<Streamed<I, D>, 1, 1>(&mut sum, levels, x);
         }
+        first_group += part.sub_scales.len();
         total = isa.add(total, isa.mul(isa.to_f32(sum[0][0]), isa.splat(a)));
     }
     total
