@@ -23,8 +23,14 @@ pub(crate) fn add_scaled(totals: &mut [f32; 16], sums: &Sums, a: f32) {
 #[inline(never)]
 pub(crate) fn outputs(y: &mut [f32; 16], a: f32, row_scales: &[f32; 16]) {
     for row in 0..16 {
-        y[row] = (0.0 + y[row].to_bits().cast_signed() as f32 * a) * row_scales[row];
+        y[row] = zero_plus(y[row].to_bits().cast_signed() as f32 * a) * row_scales[row];
     }
+}
+
+/// 0.0 + x: x, but +0 for −0. Without an FPU an addition takes dozens of instructions, a comparison of bits two.
+#[inline(always)]
+fn zero_plus(x: f32) -> f32 {
+    if cfg!(target_abi = "eabi") { if x.to_bits() == (-0.0f32).to_bits() { 0.0 } else { x } } else { 0.0 + x }
 }
 
 /// 0.0 + (f32(sum) · a), with a scale for every one of four tokens.
@@ -32,7 +38,7 @@ pub(crate) fn outputs(y: &mut [f32; 16], a: f32, row_scales: &[f32; 16]) {
 pub(crate) fn scaled_lanes<'a>(totals: &'a mut MaybeUninit<[f32; 16]>, sums: &Sums, a: [f32; 4]) -> &'a mut [f32; 16] {
     let to = totals.as_mut_ptr().cast::<f32>();
     for i in 0..16 {
-        let scaled = 0.0 + sums[i] as f32 * a[i % 4];
+        let scaled = zero_plus(sums[i] as f32 * a[i % 4]);
         #[allow(unsafe_code)]
         // SAFETY: one of sixteen.
         unsafe {

@@ -119,7 +119,7 @@ fn absmax(x: &[f32]) -> f32 {
     f32::from_bits(largest >> 1)
 }
 
-/// Thirty-two codes, and their sum: that of the rounded numbers' bits, less what rounding added to each.
+/// Thirty-two codes, and their sum.
 #[inline(always)]
 fn round_step<const L: usize, const Q: usize>(
     x: &[f32; SUM_COLS],
@@ -127,16 +127,36 @@ fn round_step<const L: usize, const Q: usize>(
     lane: usize,
     quads: &mut [[i8; 4]; Q],
 ) -> i32 {
-    const ADDED: u32 = ROUNDER.to_bits().wrapping_mul(SUM_COLS as u32);
     let mut sum = 0u32;
     for (x, quads) in x.as_chunks::<4>().0.iter().zip(quads.as_chunks_mut::<L>().0) {
         for (x, code) in x.iter().zip(&mut quads[lane % L]) {
-            let bits = (x / a + ROUNDER).to_bits();
-            *code = bits as i8;
-            sum = sum.wrapping_add(bits);
+            let rounded = if cfg!(target_abi = "eabi") { by_bits(x / a) } else { by_addition(x / a) };
+            *code = rounded as i8;
+            sum = sum.wrapping_add(rounded);
         }
     }
-    sum.wrapping_sub(ADDED).cast_signed()
+    let added = if cfg!(target_abi = "eabi") { 0 } else { ROUNDER.to_bits().wrapping_mul(SUM_COLS as u32) };
+    sum.wrapping_sub(added).cast_signed()
+}
+
+/// The integer nearest to x, ties to even, plus the bits of [`ROUNDER`], for |x| < 2²².
+#[inline(always)]
+fn by_addition(x: f32) -> u32 {
+    (x + ROUNDER).to_bits()
+}
+
+/// The integer nearest to x, ties to even, for |x| < 2²³: what is quicker without an FPU. The bits below the point decide.
+#[inline(always)]
+fn by_bits(x: f32) -> u32 {
+    let bits = x.to_bits();
+    let exponent = bits >> 23 & 0xff;
+    if exponent < 126 {
+        return 0;
+    }
+    let (mantissa, below) = (bits & 0x7f_ffff | 0x80_0000, 150 - exponent.min(149));
+    let (whole, fraction, half) = (mantissa >> below, mantissa & ((1 << below) - 1), 1 << (below - 1));
+    let rounded = whole + u32::from(fraction + (whole & 1) > half);
+    if x.is_sign_negative() { rounded.wrapping_neg() } else { rounded }
 }
 
 pub(crate) fn expect_length(what: &'static str, given: usize, needed: usize) -> Result<(), Error> {
@@ -187,6 +207,16 @@ mod tests {
             let x: Vec<f32> = seed[..tokens * steps * 32].iter().map(|x| x * 2f32.powi(exponent)).collect();
             let [ours, theirs] = both(tokens, &x, ActivationFormat { transform, block: ActivationBlock::B256 });
             prop_assert_eq!(ours, theirs);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn both_ways_to_round_agree(x in -127.5f32..127.5, quarters in -508..=508i32) {
+            for x in [x, quarters as f32 / 4.0, x / 128.0, x / 4096.0] {
+                let expected = by_addition(x).wrapping_sub(ROUNDER.to_bits());
+                prop_assert_eq!(by_bits(x), expected, "{}", x);
+            }
         }
     }
 
