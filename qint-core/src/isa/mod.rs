@@ -30,8 +30,16 @@ pub trait LevelRange {
     /// The largest biased level, at most 255. Multipliers that saturate need to know it.
     const MAX: i32;
     /// Biased levels of quad q come multiplied with 2^`SHIFTS[q % 4]`. Only a single token on a token with
-    /// [`Isa::SHIFTED_LEVELS`] sees other shifts than 0; the first is always 0.
-    const SHIFTS: [u32; 4] = [0; 4];
+    /// [`Isa::SHIFTED_LEVELS`] sees other shifts than 0; at least one is 0.
+    const SHIFTS: [i32; 4] = [0; 4];
+    /// An entry of `SHIFTS` that is 0.
+    const UNSHIFTED: usize = {
+        let mut index = 0;
+        while Self::SHIFTS[index] != 0 {
+            index += 1;
+        }
+        index
+    };
 }
 
 /// The levels and sub-scales of one group of columns in `P` panels.

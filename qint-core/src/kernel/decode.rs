@@ -18,8 +18,9 @@ pub(super) trait Decode: LevelRange {
     /// The levels of one field (below `FIELDS`).
     fn decode<I: Isa>(isa: I, codes: I::Bytes, field: usize) -> I::Bytes;
 
-    /// How far [`decode_shifted`](Decode::decode_shifted) leaves the levels of field f shifted to the left: entry f % 4.
-    const SHIFTS: [u32; 4] = [0; 4];
+    /// How far [`decode_shifted`](Decode::decode_shifted) leaves the levels of field f shifted to the left (to the right if
+    /// negative): entry f % 4.
+    const SHIFTS: [i32; 4] = [0; 4];
 
     /// The levels of one field, times a power of two: where masks do without shifts.
     #[inline(always)]
@@ -34,7 +35,7 @@ pub(super) struct Streamed<I, D>(core::marker::PhantomData<(I, D)>);
 impl<I: Isa, D: Decode> LevelRange for Streamed<I, D> {
     const BIAS: i32 = D::BIAS;
     const MAX: i32 = if I::SHIFTED_LEVELS { u8::MAX as i32 } else { D::MAX };
-    const SHIFTS: [u32; 4] = if I::SHIFTED_LEVELS { <D as Decode>::SHIFTS } else { [0; 4] };
+    const SHIFTS: [i32; 4] = if I::SHIFTED_LEVELS { <D as Decode>::SHIFTS } else { [0; 4] };
 }
 
 pub(super) struct Q8;
@@ -82,7 +83,7 @@ impl Decode for Q4Linear {
         isa.field(codes, 4 * field as i32, 0x0f)
     }
 
-    const SHIFTS: [u32; 4] = [0, 4, 0, 4];
+    const SHIFTS: [i32; 4] = [0, 4, 0, 4];
     #[inline(always)]
     fn decode_shifted<I: Isa>(isa: I, codes: I::Bytes, field: usize) -> I::Bytes {
         isa.field(codes, 0, 0x0f << (4 * field))
@@ -110,10 +111,10 @@ impl Decode for Q2Linear {
         isa.field(codes, 2 * field as i32 - 2, 0b1100)
     }
 
-    const SHIFTS: [u32; 4] = [0, 0, 2, 4];
+    const SHIFTS: [i32; 4] = [-2, 0, 2, 4];
     #[inline(always)]
     fn decode_shifted<I: Isa>(isa: I, codes: I::Bytes, field: usize) -> I::Bytes {
-        if field == 0 { Self::decode(isa, codes, 0) } else { isa.field(codes, 0, 0b11 << (2 * field)) }
+        isa.field(codes, 0, 0b11 << (2 * field))
     }
 }
 
@@ -126,10 +127,10 @@ impl Decode for Q1 {
         isa.field(codes, field as i32 - 1, 0b10)
     }
 
-    const SHIFTS: [u32; 4] = [0, 1, 2, 3];
+    const SHIFTS: [i32; 4] = [-1, 0, 1, 2];
     #[inline(always)]
     fn decode_shifted<I: Isa>(isa: I, codes: I::Bytes, field: usize) -> I::Bytes {
-        isa.field(codes, field as i32 / 4 * 4 - 1, 0b10 << (field % 4))
+        isa.field(codes, field as i32 / 4 * 4, 1 << (field % 4))
     }
 }
 
@@ -181,7 +182,9 @@ mod tests {
                 assert!(i32::from(unsigned) <= D::MAX);
                 let mut shifted = [0; 64];
                 Portable.store_bytes(D::decode_shifted(Portable, codes, field), &mut shifted);
-                assert_eq!(u32::from(shifted[9]), u32::from(unsigned) << <D as Decode>::SHIFTS[field % 4]);
+                let shift = <D as Decode>::SHIFTS[field % 4];
+                let unshifted = if shift < 0 { shifted[9] << -shift } else { shifted[9] >> shift };
+                assert_eq!(unshifted, unsigned, "{codec:?} {byte:#x} {field}");
             }
         }
         assert!(codec == Codec::Q8 || D::MAX <= 127, "a level of {codec:?} could saturate");

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     activation::{Activations, SUM_COLS},
+    codec::Group,
     isa::{GroupInputs, GroupLevels, Isa},
     layout::{Layout, PANEL_ROWS, VECTOR_BYTES},
 };
@@ -16,30 +17,39 @@ const OFFSETS: usize = 512;
 
 #[inline(always)]
 pub(super) fn matmul<I: Isa, D: Decode>(isa: I, job: Matmul<'_, '_>) {
+    match job.matrix.layout().group() {
+        Group::G32 => panels::<I, D, 1>(isa, job),
+        Group::G64 => panels::<I, D, 2>(isa, job),
+        Group::G128 => panels::<I, D, 4>(isa, job),
+    }
+}
+
+/// With groups of `STEPS` · 32 columns.
+#[inline(always)]
+fn panels<I: Isa, D: Decode, const STEPS: usize>(isa: I, job: Matmul<'_, '_>) {
     let Matmul { matrix, x, panels, out } = job;
     let row_scales = &matrix.row_scales()[panels.start * PANEL_ROWS..];
     let (row_scales, _) = row_scales.as_chunks::<PANEL_ROWS>();
-    let mut offsets = Offsets::new::<I, D>(x.single().1, matrix.layout().group().cols() / SUM_COLS);
+    let mut offsets = Offsets::<STEPS>::new::<I, D>(x.single().1);
     for ((index, row_scales), out) in panels.zip(row_scales).zip(out.token(0).chunks_mut(PANEL_ROWS)) {
-        let total = panel_dot::<I, D>(isa, matrix.layout(), Panel::new(matrix, index), x, &mut offsets);
+        let total = panel_dot::<I, D, STEPS>(isa, matrix.layout(), Panel::new(matrix, index), x, &mut offsets);
         let y = isa.mul(total, isa.load(row_scales));
         store_rows(isa, y, out);
     }
 }
 
 /// What [`Isa::offset`] makes of the sums of every group; of a long row, of one activation block after the other.
-struct Offsets<'a> {
+struct Offsets<'a, const STEPS: usize> {
     sums: &'a [i32],
-    group_steps: usize,
     values: [i32; OFFSETS],
     all: bool,
 }
 
-impl<'a> Offsets<'a> {
+impl<'a, const STEPS: usize> Offsets<'a, STEPS> {
     #[inline(always)]
-    fn new<I: Isa, D: Decode>(sums: &'a [i32], group_steps: usize) -> Offsets<'a> {
-        let all = sums.len().div_ceil(group_steps) <= OFFSETS;
-        let mut offsets = Offsets { sums, group_steps, values: [0; OFFSETS], all };
+    fn new<I: Isa, D: Decode>(sums: &'a [i32]) -> Offsets<'a, STEPS> {
+        let all = sums.len().div_ceil(STEPS) <= OFFSETS;
+        let mut offsets = Offsets { sums, values: [0; OFFSETS], all };
         if all {
             offsets.fill::<I, D>(0);
         }
@@ -49,7 +59,7 @@ impl<'a> Offsets<'a> {
     /// From group `first` on.
     #[inline(always)]
     fn fill<I: Isa, D: Decode>(&mut self, first: usize) {
-        let sums = self.sums[first * self.group_steps..].chunks(self.group_steps);
+        let sums = self.sums[first * STEPS..].chunks(STEPS);
         for (offset, sums) in self.values.iter_mut().zip(sums) {
             *offset = I::offset(D::BIAS, sums.iter().sum());
         }
@@ -83,12 +93,12 @@ pub(super) fn store_rows<I: Isa>(isa: I, values: I::F32, out: &mut [f32]) {
 
 /// Σ over activation blocks, before the row scales.
 #[inline(always)]
-fn panel_dot<I: Isa, D: Decode>(
+fn panel_dot<I: Isa, D: Decode, const STEPS: usize>(
     isa: I,
     layout: &Layout,
     panel: Panel<'_>,
     x: &Activations<'_>,
-    offsets: &mut Offsets<'_>,
+    offsets: &mut Offsets<'_, STEPS>,
 ) -> I::F32 {
     // The CPU fetches ahead as long as lines are read one after the other. The sub-scales come first in a panel but are read
     // beside its codes: asked for here, all at once, they keep the order; without this, half of the bandwidth is lost.
@@ -97,17 +107,20 @@ fn panel_dot<I: Isa, D: Decode>(
     }
     let cols = x.block().cols();
     let (codes, _, scales) = x.single();
-    let group_steps = layout.group().cols() / SUM_COLS;
     let mut total = isa.splat(0.0);
     let mut first_group = 0;
     for (part, (codes, &a)) in panel.parts(layout, cols).zip(codes.chunks(cols / SUM_COLS).zip(scales)) {
         let mut sum = [[isa.zero()]];
         let offsets = offsets.block::<I, D>(first_group);
-        let weights = part.sub_scales.iter().zip(part.codes.chunks(group_steps * D::VECTORS));
-        for ((sub_scales, vectors), (codes, &offset)) in weights.zip(codes.chunks(group_steps).zip(offsets)) {
-            let steps = vectors.len() / D::VECTORS;
-            let levels = Vectors { isa, vectors, steps, sub_scales, decoder: PhantomData::<D> };
-            let x = Single { codes: &codes[..steps], offset };
+        let (vectors, codes) = (part.codes.chunks_exact(STEPS * D::VECTORS), codes.chunks_exact(STEPS));
+        let last = (vectors.remainder(), codes.remainder());
+        for (((vectors, codes), sub_scales), &offset) in vectors.zip(codes).zip(part.sub_scales).zip(offsets) {
+            let levels = Vectors { isa, vectors, sub_scales, decoder: PhantomData::<D> };
+            isa.dot_group::<Streamed<I, D>, 1, 1>(&mut sum, levels, Single { codes, offset });
+        }
+        if let ([_, ..], Some((sub_scales, before))) = (last.0, part.sub_scales.split_last()) {
+            let levels = Vectors { isa, vectors: last.0, sub_scales, decoder: PhantomData::<D> };
+            let x = Single { codes: last.1, offset: offsets[before.len()] };
             isa.dot_group::<Streamed<I, D>, 1, 1>(&mut sum, levels, x);
         }
         first_group += part.sub_scales.len();
@@ -120,7 +133,6 @@ fn panel_dot<I: Isa, D: Decode>(
 struct Vectors<'a, I, D> {
     isa: I,
     vectors: &'a [[u8; VECTOR_BYTES]],
-    steps: usize,
     sub_scales: &'a [u8; PANEL_ROWS],
     decoder: PhantomData<D>,
 }
@@ -128,7 +140,7 @@ struct Vectors<'a, I, D> {
 impl<I: Isa, D: Decode> GroupLevels<I::Bytes, 1> for Vectors<'_, I, D> {
     #[inline(always)]
     fn steps(&self) -> usize {
-        self.steps
+        self.vectors.len() / D::VECTORS
     }
     #[inline(always)]
     fn quad(&self, _: usize, step: usize, quad: usize) -> I::Bytes {

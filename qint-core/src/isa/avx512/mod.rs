@@ -248,7 +248,7 @@ impl Avx512Vnni {
         x: impl GroupInputs<T>,
     ) -> [[__m512i; T]; P] {
         let mut chains = [self.zero(); 4];
-        chains[0] = self.splat_i32(x.offset(0));
+        chains[R::UNSHIFTED] = self.splat_i32(x.offset(0));
         for step in 0..levels.steps() {
             for quad in 0..8 {
                 let x = self.splat_i32(word(x.quad(0, step, quad)));
@@ -256,7 +256,7 @@ impl Avx512Vnni {
             }
         }
         for (chain, shift) in chains.iter_mut().zip(R::SHIFTS) {
-            if shift > 0 {
+            if shift != 0 {
                 *chain = self.shifted_i32(*chain, shift);
             }
         }

@@ -114,8 +114,14 @@ operations! { Avx512Vnni, "avx512f,avx512bw,avx512vl,avx512vnni",
     fn add_i32x16(a: __m512i, b: __m512i) -> __m512i { _mm512_add_epi32(a, b) }
     fn max_i32x16(a: __m512i, b: __m512i) -> __m512i { _mm512_max_epi32(a, b) }
     fn multiply_i32(a: __m512i, b: __m512i) -> __m512i { _mm512_mullo_epi32(a, b) }
-    /// Arithmetic shift to the right. The count is a constant wherever this is inlined.
-    fn shifted_i32(a: __m512i, count: u32) -> __m512i { _mm512_sra_epi32(a, _mm_cvtsi32_si128(count.cast_signed())) }
+    /// Arithmetic shift to the right, to the left if negative. The count is a constant wherever this is inlined.
+    fn shifted_i32(a: __m512i, count: i32) -> __m512i {
+        if count < 0 {
+            _mm512_sll_epi32(a, _mm_cvtsi32_si128(-count))
+        } else {
+            _mm512_sra_epi32(a, _mm_cvtsi32_si128(count))
+        }
+    }
     /// `sum` and, per lane, four unsigned levels times four signed activations.
     fn dot4(sum: __m512i, levels: __m512i, quad: __m512i) -> __m512i { _mm512_dpbusd_epi32(sum, levels, quad) }
     /// `sum` and, per lane, two products of 16-bit numbers.

@@ -96,8 +96,9 @@ impl<const VEX: bool> Ymm<Dpbusd<VEX>> {
         p: usize,
         x: &impl GroupInputs<T>,
     ) -> [I32; T] {
-        let mut a = [self.splat_i32(x.offset(0)); 2];
-        let [mut b, mut c, mut d] = [self.zero(); 3];
+        let mut chains = [self.zero(); 4];
+        chains[R::UNSHIFTED] = [self.splat_i32(x.offset(0)); 2];
+        let [mut a, mut b, mut c, mut d] = chains;
         for step in 0..levels.steps() {
             let group = (levels, p, x, step);
             // Not a loop: if the compiler left it one, the accumulators would be in memory.
@@ -112,7 +113,7 @@ impl<const VEX: bool> Ymm<Dpbusd<VEX>> {
         }
         let mut chains = [a, b, c, d];
         for (chain, shift) in chains.iter_mut().zip(R::SHIFTS) {
-            if shift > 0 {
+            if shift != 0 {
                 *chain = [self.shifted_i32(chain[0], shift), self.shifted_i32(chain[1], shift)];
             }
         }

@@ -114,8 +114,14 @@ operations! { Ymm<M>, "avx2,fma,f16c",
     fn add_i32x8(a: __m256i, b: __m256i) -> __m256i { _mm256_add_epi32(a, b) }
     fn max_i32x8(a: __m256i, b: __m256i) -> __m256i { _mm256_max_epi32(a, b) }
     fn multiply_i32(a: __m256i, b: __m256i) -> __m256i { _mm256_mullo_epi32(a, b) }
-    /// Arithmetic shift to the right. The count is a constant wherever this is inlined.
-    fn shifted_i32(a: __m256i, count: u32) -> __m256i { _mm256_sra_epi32(a, _mm_cvtsi32_si128(count.cast_signed())) }
+    /// Arithmetic shift to the right, to the left if negative. The count is a constant wherever this is inlined.
+    fn shifted_i32(a: __m256i, count: i32) -> __m256i {
+        if count < 0 {
+            _mm256_sll_epi32(a, _mm_cvtsi32_si128(-count))
+        } else {
+            _mm256_sra_epi32(a, _mm_cvtsi32_si128(count))
+        }
+    }
     fn add_i16x16(a: __m256i, b: __m256i) -> __m256i { _mm256_add_epi16(a, b) }
     fn multiply_i16(a: __m256i, b: __m256i) -> __m256i { _mm256_mullo_epi16(a, b) }
     /// a · b, neighbours added to 32 bits.
