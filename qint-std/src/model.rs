@@ -111,7 +111,10 @@ impl Model {
     }
 
     /// As [`synthetic`](Model::synthetic), of any shape.
-    pub(crate) fn random(config: ModelConfig, recipe: &Recipe) -> Result<Model> {
+    ///
+    /// # Errors
+    /// As [`synthetic`](Model::synthetic).
+    pub fn random(config: ModelConfig, recipe: &Recipe) -> Result<Model> {
         Model::new(Origin::Synthetic(Box::new(Synthetic::new(config, recipe)?)))
     }
 

@@ -84,8 +84,11 @@ impl Shape {
     }
 }
 
-/// One block with this attention and next to nothing else: for timing it.
-pub(crate) fn attention_config(heads: usize, kv_heads: usize, head_dim: usize, context: usize) -> Result<ModelConfig> {
+/// One block with this attention and next to nothing else (32 hidden columns): for timing it.
+///
+/// # Errors
+/// As [`ModelConfig::from_hugging_face`], for numbers of heads that don't fit each other.
+pub fn attention_config(heads: usize, kv_heads: usize, head_dim: usize, context: usize) -> Result<ModelConfig> {
     let json = json!({
         "model_type": "llama", "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "vocab_size": 32,
         "num_attention_heads": heads, "num_key_value_heads": kv_heads, "head_dim": head_dim,

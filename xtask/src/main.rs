@@ -1,5 +1,7 @@
-//! `cargo xtask check` runs what CI runs; `cargo xtask firmware-bench` counts instructions on emulated microcontrollers.
+//! The commands behind CI: [`USAGE`].
 mod firmware;
+mod instructions;
+mod table;
 
 use std::{
     io::Write,
@@ -7,6 +9,10 @@ use std::{
 };
 
 const USAGE: &str = "usage: cargo xtask check
+         runs what CI runs
+       cargo xtask instructions [--write]
+         counts the instructions of the AVX2 kernels with valgrind and compares them with the committed table;
+         --write renews it
        cargo xtask firmware-bench [--json] [--core m0,m3,m4,m7,m33,m55] [--write]
          builds firmware-examples, runs it under QEMU, prints the table and compares it with the committed one;
          --write renews the committed table
@@ -16,6 +22,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["check"] => exit_code(Command::new("bash").arg(".ci/run")),
+        ["instructions"] => instructions::run(false),
+        ["instructions", "--write"] => instructions::run(true),
         ["firmware-bench", options @ ..] => match firmware::Options::parse(options) {
             Some(options) => firmware::bench(&options),
             None => usage(),

@@ -4,13 +4,20 @@
 //! Expects Debian's cargo with the sources of `core`, `arm-none-eabi-ld` and `-nm`, and `qemu-system-arm`
 //! (docs/firmware.md).
 mod image;
-mod table;
 
-use crate::say;
+use crate::{
+    say,
+    table::{Kind, Table},
+};
 use image::{BOARDS, Board};
 use serde_json::Value;
 use std::{io::Write, process::ExitCode};
-use table::Table;
+
+static TABLE: Kind = Kind {
+    path: "firmware-examples/instructions.jsonl",
+    key: &["core", "kernel", "codec", "group", "rows", "cols"],
+    count: "instructions",
+};
 
 /// What was asked for.
 pub(crate) struct Options {
@@ -54,14 +61,15 @@ pub(crate) fn bench(options: &Options) -> ExitCode {
             Err(error) => failures.push(format!("{}: {error}", board.machine)),
         }
     }
-    match Table::committed() {
-        _ if options.write => {
-            let kept = Table::committed().map(|table| table.without(&options.cores)).unwrap_or_default();
+    let wants = |row: &Value| row["core"].as_str().is_some_and(|core| options.wants(core));
+    match Table::committed(&TABLE) {
+        committed if options.write => {
+            let kept = committed.map_or(Table::empty(&TABLE), |table| table.without(wants));
             if let Err(error) = kept.with(rows).write() {
                 failures.push(error);
             }
         }
-        Ok(table) => failures.extend(table.differences(&rows, &options.cores)),
+        Ok(table) => failures.extend(table.differences(&rows, wants)),
         Err(error) => failures.push(error),
     }
     failures.iter().for_each(|failure| say(&format!("FAILED {failure}\n")));
