@@ -10,8 +10,12 @@ use std::{
     process::{Command, ExitCode, Stdio},
 };
 
-static TABLE: Kind =
-    Kind { path: "benches/instructions.jsonl", key: &["backend", "kernel", "kind"], count: "instructions" };
+static TABLE: Kind = Kind {
+    path: "benches/instructions.jsonl",
+    key: &["backend", "kernel", "kind"],
+    count: "instructions",
+    percent: 1.0,
+};
 const PROGRAM: &str = "target/release/instructions";
 const BACKEND: &str = "avx2";
 
@@ -24,12 +28,7 @@ pub(crate) fn run(write: bool) -> ExitCode {
         }
         Err(error) => vec![error],
     };
-    failures.iter().for_each(|failure| say(&format!("FAILED {failure}\n")));
-    if failures.is_empty() {
-        return ExitCode::SUCCESS;
-    }
-    say("If that is as it should be: cargo xtask instructions --write\n");
-    ExitCode::FAILURE
+    TABLE.report(&failures, "instructions")
 }
 
 fn rows() -> Result<Vec<Value>, String> {

@@ -1,5 +1,7 @@
 //! The commands behind CI: [`USAGE`].
+mod disassembly;
 mod firmware;
+mod inner_loops;
 mod instructions;
 mod table;
 
@@ -13,6 +15,8 @@ const USAGE: &str = "usage: cargo xtask check
        cargo xtask instructions [--write]
          counts the instructions of the AVX2 kernels with valgrind and compares them with the committed table;
          --write renews it
+       cargo xtask inner-loops [--write]
+         counts the instructions of the AVX-512-VNNI and AVX-VNNI inner loops in the disassembly, likewise
        cargo xtask firmware-bench [--json] [--core m0,m3,m4,m7,m33,m55] [--write]
          builds firmware-examples, runs it under QEMU, prints the table and compares it with the committed one;
          --write renews the committed table
@@ -24,6 +28,8 @@ fn main() -> ExitCode {
         ["check"] => exit_code(Command::new("bash").arg(".ci/run")),
         ["instructions"] => instructions::run(false),
         ["instructions", "--write"] => instructions::run(true),
+        ["inner-loops"] => inner_loops::run(false),
+        ["inner-loops", "--write"] => inner_loops::run(true),
         ["firmware-bench", options @ ..] => match firmware::Options::parse(options) {
             Some(options) => firmware::bench(&options),
             None => usage(),

@@ -1,6 +1,7 @@
 //! A committed table of counts: one JSON document a line.
+use crate::say;
 use serde_json::Value;
-use std::fs;
+use std::{fs, process::ExitCode};
 
 /// What a table is about.
 pub(crate) struct Kind {
@@ -10,10 +11,9 @@ pub(crate) struct Kind {
     pub(crate) key: &'static [&'static str],
     /// The field that is compared.
     pub(crate) count: &'static str,
+    /// By how much it may differ.
+    pub(crate) percent: f64,
 }
-
-/// Counts may differ by one part in this many.
-const TOLERANCE: f64 = 100.0;
 
 /// Rows of a table.
 pub(crate) struct Table {
@@ -28,6 +28,16 @@ impl Kind {
             return Table::empty(self).with(rows).write().err().into_iter().collect();
         }
         Table::committed(self).map_or_else(|error| vec![error], |table| table.differences(&rows, |_| true))
+    }
+
+    /// Says what is wrong, and that `task` can renew the table.
+    pub(crate) fn report(&self, failures: &[String], task: &str) -> ExitCode {
+        failures.iter().for_each(|failure| say(&format!("FAILED {failure}\n")));
+        if failures.is_empty() {
+            return ExitCode::SUCCESS;
+        }
+        say(&format!("If {} is out of date: cargo xtask {task} --write\n", self.path));
+        ExitCode::FAILURE
     }
 }
 
@@ -61,14 +71,14 @@ impl Table {
 
     /// How `found` differs from the rows of which `wanted` is true.
     pub(crate) fn differences(&self, found: &[Value], wanted: impl Fn(&Value) -> bool) -> Vec<String> {
-        let Kind { path, count, .. } = self.kind;
+        let Kind { path, count, percent, .. } = *self.kind;
         let mut differences = Vec::new();
         for row in found {
             match self.rows.iter().find(|committed| self.key(committed) == self.key(row)) {
                 None => differences.push(format!("{}: not in {path}", self.key(row))),
                 Some(committed) => {
                     let (was, is) = (self.count(committed), self.count(row));
-                    if (was - is).abs() * TOLERANCE > was {
+                    if (was - is).abs() > was * percent / 100.0 {
                         differences.push(format!("{}: {is} {count}, {path} says {was}", self.key(row)));
                     }
                 }
@@ -101,7 +111,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    static KIND: Kind = Kind { path: "none", key: &["core", "cols"], count: "instructions" };
+    static KIND: Kind = Kind { path: "none", key: &["core", "cols"], count: "instructions", percent: 1.0 };
 
     fn row(core: &str, instructions: u64) -> Value {
         json!({ "core": core, "cols": 1, "instructions": instructions })

@@ -112,7 +112,11 @@ impl Matmul<'_, '_> {
     fn decoded_by<I: Isa, D: Decode>(self, isa: I) {
         match self.x.tokens() {
             0 => {}
-            1 => stream::matmul::<I, D>(isa, self),
+            // A function of its own for each codec, as the tiles are: that is how `cargo xtask inner-loops` finds them.
+            1 => isa.run(
+                #[inline(always)]
+                || stream::matmul::<I, D>(isa, self),
+            ),
             _ => tile::matmul::<I, D>(isa, self),
         }
     }

@@ -17,6 +17,7 @@ static TABLE: Kind = Kind {
     path: "firmware-examples/instructions.jsonl",
     key: &["core", "kernel", "codec", "group", "rows", "cols"],
     count: "instructions",
+    percent: 1.0,
 };
 
 /// What was asked for.
