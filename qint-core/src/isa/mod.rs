@@ -153,7 +153,7 @@ pub trait Isa: Copy + Send + Sync {
     /// Asks for the cache line where `place` begins; changes no result.
     fn prefetch<T>(self, place: &T);
     /// Asks for the cache line `distance` bytes after `place`, wherever that is, into the second-level cache.
-    fn prefetch_far<T>(self, place: &T, distance: usize);
+    fn prefetch_far<T: ?Sized>(self, place: &T, distance: usize);
     /// The 64 bytes of a vector of codes.
     fn load_bytes(self, bytes: &[u8; 64]) -> Self::Bytes;
     /// The 64 bytes of a vector.

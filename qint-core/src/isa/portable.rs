@@ -158,7 +158,7 @@ impl Isa for Portable {
     #[inline(always)]
     fn prefetch<T>(self, _: &T) {}
     #[inline(always)]
-    fn prefetch_far<T>(self, _: &T, _: usize) {}
+    fn prefetch_far<T: ?Sized>(self, _: &T, _: usize) {}
     #[inline(always)]
     fn load_bytes(self, bytes: &[u8; 64]) -> Words {
         let (quads, _) = bytes.as_chunks::<4>();

@@ -38,8 +38,13 @@ pub(super) fn matmul<I: Isa, D: Decode>(isa: I, mut job: Matmul<'_, '_>) {
 fn panels<I: Isa, D: Decode, const P: usize>(isa: I, job: &mut Matmul<'_, '_>, slab: &mut Slab<P>, panel: usize) {
     let layout = *job.matrix.layout();
     let mut parts: [_; P] = array::from_fn(|p| Panel::new(job.matrix, panel + p).parts(&layout, SLAB_COLS));
-    let mut place = Place { panel, first_step: 0, group_steps: layout.group().cols() / SUM_COLS };
+    let group_steps = layout.group().cols() / SUM_COLS;
+    let following = (panel + P) * layout.panel_bytes()..job.panels.end * layout.panel_bytes();
+    let following = job.matrix.panels().get(following).unwrap_or_default();
+    let mut following = following.chunks((P * layout.panel_bytes()).div_ceil(parts[0].len()));
+    let mut place = Place { panel, first_step: 0, group_steps, ahead: &[] };
     for _ in 0..parts[0].len() {
+        place.ahead = following.next().unwrap_or_default();
         for (p, part) in parts.iter_mut().enumerate() {
             if let Some(part) = part.next() {
                 slab.decode::<I, D>(isa, p, part);
@@ -52,25 +57,34 @@ fn panels<I: Isa, D: Decode, const P: usize>(isa: I, job: &mut Matmul<'_, '_>, s
 
 /// Where a slab comes from.
 #[derive(Clone, Copy)]
-struct Place {
+struct Place<'a> {
     panel: usize,
     first_step: usize,
     group_steps: usize,
+    /// A share of the panels that are next, to be asked for meanwhile: with few tokens, memory is what takes longest.
+    ahead: &'a [u8],
 }
 
 #[inline(always)]
-fn all_tokens<I: Isa, D: Decode, const P: usize>(isa: I, job: &mut Matmul<'_, '_>, slab: &Slab<P>, place: Place) {
+fn all_tokens<I: Isa, D: Decode, const P: usize>(
+    isa: I,
+    job: &mut Matmul<'_, '_>,
+    slab: &Slab<P>,
+    mut place: Place<'_>,
+) {
     let tokens = job.x.tokens();
     let mut token = 0;
     if const { matches!(I::TILE, Tile::Large) && P > 1 } {
         while tokens - token > 4 {
             tile::<I, D, P, 8, 2>(isa, job, slab, place, token);
             token = tokens.min(token + 8);
+            place.ahead = &[];
         }
     }
     while token < tokens {
         tile::<I, D, P, 4, 1>(isa, job, slab, place, token);
         token = tokens.min(token + 4);
+        place.ahead = &[];
     }
 }
 
@@ -81,7 +95,7 @@ fn tile<I: Isa, D: Decode, const P: usize, const T: usize, const B: usize>(
     isa: I,
     job: &mut Matmul<'_, '_>,
     slab: &Slab<P>,
-    place: Place,
+    place: Place<'_>,
     first: usize,
 ) {
     const { assert!(B * TOKEN_BLOCK == T) };
@@ -122,7 +136,7 @@ fn add_slab<I: Isa, D: Decode, const P: usize, const T: usize, const B: usize>(
     isa: I,
     x: &Activations<'_>,
     slab: &Slab<P>,
-    place: Place,
+    place: Place<'_>,
     first: usize,
     totals: &mut [[I::F32; T]; P],
 ) {
@@ -134,10 +148,15 @@ fn add_slab<I: Isa, D: Decode, const P: usize, const T: usize, const B: usize>(
     });
     let offsets = offsets::<I, D, T, B>(&inputs, place.group_steps);
     let mut groups = slab.sub_scales().iter().zip(&offsets);
+    let mut ahead = place.ahead.chunks(VECTOR_BYTES);
+    let lines = ahead.len().div_ceil(slab.sub_scales().len());
     let mut step = 0;
     for block in 0..blocks {
         let mut sums = [[isa.zero(); T]; P];
         for (sub_scales, offsets) in groups.by_ref().take(block_steps / place.group_steps) {
+            for line in ahead.by_ref().take(lines) {
+                isa.prefetch_far(line, 0);
+            }
             let next = slab.steps().min(step + place.group_steps);
             let levels = &slab.levels()[step..next];
             let codes: [&[StepBlock]; B] = array::from_fn(|b| &inputs[b].codes[step..next]);

@@ -128,12 +128,14 @@ impl Pass<'_> {
         if self.tokens == 1 { &Serial } else { self.team }
     }
 
-    /// Rows in a chunk of a matrix: some chunks for every member; few enough that, with several tokens, their weights stay in
-    /// the second-level cache.
+    /// Rows in a chunk of a matrix. A single token: one chunk for every member, since memory is read ahead only as long as
+    /// reading goes on in order. Several: some chunks for every member, and few enough rows that their weights stay in the
+    /// second-level cache.
     fn chunk(&self, rows: usize) -> usize {
-        let share = match self.team.size() {
-            0 | 1 => rows,
-            members => rows.div_ceil(4 * members),
+        let members = self.team.size().max(1);
+        let share = match (self.tokens, members) {
+            (1, _) | (_, 1) => rows.div_ceil(members),
+            _ => rows.div_ceil(4 * members),
         };
         let limit = if self.tokens == 1 { usize::MAX / 2 } else { 256 };
         share.min(limit).next_multiple_of(PANEL_ROWS)

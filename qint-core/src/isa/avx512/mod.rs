@@ -172,7 +172,7 @@ impl Isa for Avx512Vnni {
         self.prefetch_into_l1(core::ptr::from_ref(place).cast());
     }
     #[inline(always)]
-    fn prefetch_far<T>(self, place: &T, distance: usize) {
+    fn prefetch_far<T: ?Sized>(self, place: &T, distance: usize) {
         self.prefetch_into_l2(core::ptr::from_ref(place).cast(), distance);
     }
     #[inline(always)]
