@@ -14,6 +14,7 @@
 //! | [`prepared`] | a matrix | the same, and what this core wants to know of it (Helium and q8 only) |
 //! | [`mod@matmul`] | a matrix, streams and a range of panels | f32 outputs |
 //! | [`layer`] | all of it | one call, for dynamic and for compile-time shapes |
+//! | [`forward`] | qint-core's forward pass | the same with these kernels |
 //! | `kernel` | one activation block of a panel | sixteen exact integers, in assembly |
 //!
 //! # Which kernels
@@ -37,6 +38,7 @@
 #![no_std]
 
 mod float;
+pub mod forward;
 pub mod hadamard;
 mod include;
 pub mod inputs;

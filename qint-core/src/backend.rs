@@ -2,6 +2,7 @@
 #[cfg(target_arch = "x86_64")]
 use crate::isa::{Avx2, Avx512Vnni, AvxVnni, AvxVnniEvex};
 use crate::isa::{Isa, Portable, features::has};
+use crate::{activation::Activations, matrix::QMatrix, team::RowsMut};
 
 /// A way to execute kernels that this CPU can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +10,8 @@ use crate::isa::{Isa, Portable, features::has};
 pub enum Backend {
     /// Plain Rust.
     Portable(Portable),
+    /// Plain Rust, but for quantized products, which another crate knows how to do on this core.
+    Products(Products),
     /// AVX-512 F, BW, VL and VNNI.
     #[cfg(target_arch = "x86_64")]
     Avx512Vnni(Avx512Vnni),
@@ -22,6 +25,24 @@ pub enum Backend {
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
 }
+
+/// Quantized products of another crate, with the same bits.
+#[derive(Clone, Copy, Debug)]
+pub struct Products {
+    /// What [`Backend::name`] says.
+    pub name: &'static str,
+    /// Writes the product of all activations with the rows of the output, whose shapes agree; or returns false and leaves
+    /// the work to the portable kernels.
+    pub multiply: fn(&QMatrix<'_>, &Activations<'_>, &mut RowsMut<'_>) -> bool,
+}
+
+impl PartialEq for Products {
+    fn eq(&self, other: &Products) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Products {}
 
 /// A backend that this CPU may or may not have.
 #[derive(Clone, Copy, Debug)]
@@ -95,10 +116,11 @@ impl Backend {
         Backend::available().find(|backend| backend.name() == name)
     }
 
-    /// Its name: `portable`, `avx2`, `avx-vnni` or `avx512-vnni`.
+    /// Its name: `portable`, `avx2`, `avx-vnni` or `avx512-vnni`, or that of its [`Products`].
     pub const fn name(self) -> &'static str {
         match self {
             Backend::Portable(_) => "portable",
+            Backend::Products(products) => products.name,
             #[cfg(target_arch = "x86_64")]
             Backend::Avx512Vnni(_) => "avx512-vnni",
             #[cfg(target_arch = "x86_64")]
@@ -113,6 +135,7 @@ impl Backend {
     pub fn run<O: Operation>(self, operation: O) -> O::Output {
         match self {
             Backend::Portable(isa) => run_on(isa, operation),
+            Backend::Products(_) => run_on(Portable, operation),
             #[cfg(target_arch = "x86_64")]
             Backend::Avx512Vnni(isa) => run_on(isa, operation),
             #[cfg(target_arch = "x86_64")]

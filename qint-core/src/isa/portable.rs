@@ -56,7 +56,7 @@ impl Isa for Portable {
     }
     #[inline(always)]
     fn fma(self, a: Lanes, b: Lanes, c: Lanes) -> Lanes {
-        core::array::from_fn(|i| fma(a[i], b[i], c[i]))
+        fma(a, b, c)
     }
     #[inline(always)]
     fn max(self, a: Lanes, b: Lanes) -> Lanes {
@@ -219,11 +219,43 @@ impl Isa for Portable {
     }
 }
 
-/// a · b + c with one rounding.
+/// a · b + c, each with one rounding.
+#[cfg(not(all(not(feature = "std"), qint_vfma)))]
 #[inline(always)]
-fn fma(a: f32, b: f32, c: f32) -> f32 {
+fn fma(a: Lanes, b: Lanes, c: Lanes) -> Lanes {
     #[cfg(feature = "std")]
-    return a.mul_add(b, c);
+    let one = f32::mul_add;
     #[cfg(not(feature = "std"))]
-    return libm::fmaf(a, b, c);
+    let one = libm::fmaf;
+    core::array::from_fn(|i| one(a[i], b[i], c[i]))
+}
+
+/// The same by a Cortex-M's FPU, whose instruction core offers only with std.
+#[cfg(all(not(feature = "std"), qint_vfma))]
+#[inline(always)]
+#[allow(unsafe_code, reason = "nothing safe names the instruction")]
+fn fma(a: Lanes, b: Lanes, mut c: Lanes) -> Lanes {
+    for ((a, b), c) in a.as_chunks::<4>().0.iter().zip(b.as_chunks::<4>().0).zip(c.as_chunks_mut::<4>().0) {
+        // SAFETY: build.rs sets the cfg for targets with this FPU; the pointers are those of four f32 each.
+        unsafe {
+            core::arch::asm!(
+                "vldmia {a}, {{s0-s3}}",
+                "vldmia {b}, {{s4-s7}}",
+                "vldmia {c}, {{s8-s11}}",
+                "vfma.f32 s8, s0, s4",
+                "vfma.f32 s9, s1, s5",
+                "vfma.f32 s10, s2, s6",
+                "vfma.f32 s11, s3, s7",
+                "vstmia {c}, {{s8-s11}}",
+                a = in(reg) a,
+                b = in(reg) b,
+                c = in(reg) c,
+                out("s0") _, out("s1") _, out("s2") _, out("s3") _,
+                out("s4") _, out("s5") _, out("s6") _, out("s7") _,
+                out("s8") _, out("s9") _, out("s10") _, out("s11") _,
+                options(nostack),
+            );
+        }
+    }
+    c
 }

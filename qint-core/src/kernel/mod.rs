@@ -80,6 +80,11 @@ pub fn matmul(
     assert!(panels.start <= panels.end && panels.end <= layout.panels(), "{panels:?} of {} panels", layout.panels());
     let rows = layout.rows().min(panels.end * PANEL_ROWS).saturating_sub(panels.start * PANEL_ROWS);
     assert_eq!(out.range().len(), rows, "rows of output and panels");
+    if let Backend::Products(products) = backend
+        && (products.multiply)(matrix, x, out)
+    {
+        return;
+    }
     backend.run(Matmul { matrix, x, panels, out });
 }
 
