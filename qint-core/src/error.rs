@@ -5,6 +5,7 @@ use core::fmt;
 
 /// A refused input. Constructors return it; past them nothing fails, except that activations may stop being finite.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Error {
     /// A dimension is zero or larger than the format allows.

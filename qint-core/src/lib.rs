@@ -18,6 +18,7 @@
 //! | [`backend`] | what this CPU offers | one closed choice, made once |
 //! | [`team`] | a job | the same job on several threads, over disjoint rows |
 //! | [`llama`] | token ids | logits, in memory that the caller provides |
+//! | [`flash`] | a flash image | the model in it, checked, where it lies |
 //!
 //! [`mod@reference`] holds the readable formulas that all of it is tested against.
 //!
@@ -35,6 +36,7 @@ pub mod dense;
 pub mod dequantize;
 mod element;
 pub mod error;
+pub mod flash;
 pub mod hadamard;
 pub mod isa;
 pub mod kernel;

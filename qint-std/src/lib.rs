@@ -7,6 +7,7 @@
 //!    → quantizer                 quantize     codes + scales
 //!    → container                 container    *.qint.safetensors, written atomically
 //!    → mapped view               container    checked once, infallible after, zero copy
+//!    → flash image               flash        *.qfw for firmware
 //!    → model                     model        qint_core::llama::Weights over the mapping
 //!    → engine                    engine       backend + threads + memory
 //!    → sampler → text            sample, tokenizer, chat, generate
@@ -21,6 +22,7 @@ pub mod convert;
 pub mod engine;
 pub mod error;
 pub mod eval;
+pub mod flash;
 pub mod generate;
 pub mod limits;
 pub mod mapping;

@@ -4,9 +4,11 @@
 //! [`TextStream`], which decodes while tokens arrive. Truncation and padding that a file asks for are switched off: a
 //! prompt is never cut silently.
 mod check;
+mod pieces;
 mod start;
 mod stream;
 
+pub use pieces::Pieces;
 pub use stream::TextStream;
 
 use crate::{Error, Result, limits::TOKENIZER_BYTES};

@@ -105,7 +105,8 @@ impl<'a> Weights<'a> {
 }
 
 impl Layer<'_> {
-    fn check(&self, config: &Config) -> Result<(), Error> {
+    /// Whether it is a layer of such a model.
+    pub(crate) fn check(&self, config: &Config) -> Result<(), Error> {
         let (hidden, q_dim, kv_dim) = (config.hidden, config.q_dim(), config.kv_dim());
         expect_length("attention norm", self.attention_norm.len(), hidden)?;
         expect_length("MLP norm", self.mlp_norm.len(), hidden)?;

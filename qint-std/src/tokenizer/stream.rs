@@ -62,7 +62,7 @@ impl<'a> TextStream<'a> {
         self.waiting.push(id);
         match self.tokenizer.streaming {
             Streaming::AtTheEnd => Ok(None),
-            Streaming::Bytes { .. } if is_byte(&piece) => Ok(None),
+            Streaming::Bytes { .. } if byte_of(&piece).is_some() => Ok(None),
             Streaming::Bytes { .. } => self.take(self.waiting.len()),
             Streaming::ByteLevel { .. } => self.take_characters(),
         }
@@ -188,8 +188,8 @@ fn anchor(tokenizer: &Tokenizer) -> Option<u32> {
     })
 }
 
-/// Whether the `ByteFallback` decoder takes this piece for a byte.
-fn is_byte(piece: &str) -> bool {
-    let digits = piece.strip_prefix("<0x").and_then(|rest| rest.strip_suffix('>'));
-    digits.is_some_and(|digits| digits.len() == 2 && u8::from_str_radix(digits, 16).is_ok())
+/// The byte that the `ByteFallback` decoder takes this piece for.
+pub(super) fn byte_of(piece: &str) -> Option<u8> {
+    let digits = piece.strip_prefix("<0x")?.strip_suffix('>')?;
+    u8::from_str_radix(digits, 16).ok().filter(|_| digits.len() == 2)
 }
