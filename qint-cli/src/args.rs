@@ -3,7 +3,9 @@
 //! Flag letters are those of llama.cpp where both have the option. A value that can be judged alone is judged here, so that
 //! it is refused (code 2) before any work.
 use crate::{
-    commands::{bench, chat, completions, convert, demo, doctor, eval, export, inspect, run, tokenize, validate},
+    commands::{
+        bench, chat, compare, completions, convert, demo, doctor, eval, export, inspect, run, tokenize, validate,
+    },
     errors::{EXIT_CODES, Failure, Result},
     output::Output,
 };
@@ -16,6 +18,7 @@ use qint_std::{
 };
 use serde_json::{Value, json};
 use std::{
+    ffi::OsString,
     num::{NonZeroU16, NonZeroUsize},
     path::{Path, PathBuf},
     str::FromStr,
@@ -46,6 +49,7 @@ pub(crate) enum Command {
     Validate(validate::Arguments),
     Eval(eval::Arguments),
     Bench(bench::Arguments),
+    Compare(compare::Arguments),
     Tokenize(tokenize::Arguments),
     Export(export::Arguments),
     Doctor(doctor::Arguments),
@@ -93,6 +97,14 @@ pub(crate) struct EngineArguments {
     pub(crate) no_mmap: bool,
 }
 
+impl EngineArguments {
+    /// The same as words of a command line.
+    pub(crate) fn words(&self) -> Result<Vec<OsString>> {
+        let no_mmap = self.no_mmap.then(|| "--no-mmap".into());
+        Ok(self.execution.words()?.into_iter().chain(no_mmap).collect())
+    }
+}
+
 impl BackendArguments {
     /// The backend asked for, or the fastest.
     pub(crate) fn backend(&self) -> Result<Backend> {
@@ -121,6 +133,12 @@ impl BackendArguments {
     /// What a document says about execution.
     pub(crate) fn used(&self) -> Result<Value> {
         Ok(json!({"backend": self.backend()?.name(), "threads": self.threads()}))
+    }
+
+    /// The same as words of a command line.
+    pub(crate) fn words(&self) -> Result<Vec<OsString>> {
+        let (threads, backend) = (self.threads().to_string(), self.backend()?.name());
+        Ok(["--threads", &threads, "--backend", backend].map(OsString::from).to_vec())
     }
 
     /// The number of threads.
@@ -189,6 +207,23 @@ pub(crate) enum Kv {
 }
 
 impl Kv {
+    /// What it is called on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Kv::F16 => "f16",
+            Kv::I8 => "i8",
+            Kv::F32 => "f32",
+        }
+    }
+
+    /// llama.cpp's counterpart.
+    pub(crate) fn ggml_name(self) -> &'static str {
+        match self {
+            Kv::I8 => "q8_0",
+            kind => kind.name(),
+        }
+    }
+
     pub(crate) fn kind(self) -> KvKind {
         match self {
             Kv::F16 => KvKind::F16,

@@ -24,6 +24,8 @@ pub(crate) enum Failure {
     NotFound(String),
     /// A limit of `validate` or a baseline of `bench` was passed; what was measured is on stdout.
     Gate(Vec<String>),
+    /// A program that was started ended badly; the code is to be passed on.
+    Child { code: u8, why: String },
     /// Ctrl-C.
     Interrupted,
 }
@@ -128,6 +130,7 @@ impl Failure {
             Failure::Malformed(_) => code::MALFORMED,
             Failure::NotFound(_) => code::NOT_FOUND,
             Failure::Gate(_) => code::GATE,
+            Failure::Child { code, .. } => *code,
             Failure::Interrupted => code::INTERRUPTED,
         }
     }
@@ -159,7 +162,9 @@ impl fmt::Display for Failure {
         match self {
             Failure::Library(error) => error.fmt(f),
             Failure::Stdout(error) => write!(f, "the output could not be written: {error}"),
-            Failure::Usage(why) | Failure::Malformed(why) | Failure::NotFound(why) => f.write_str(why),
+            Failure::Usage(why) | Failure::Malformed(why) | Failure::NotFound(why) | Failure::Child { why, .. } => {
+                f.write_str(why)
+            }
             Failure::Gate(limits) => match limits.len() {
                 1 => f.write_str("a limit was passed"),
                 count => write!(f, "{count} limits were passed"),

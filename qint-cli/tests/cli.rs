@@ -3,6 +3,8 @@
 mod cli {
     mod bench;
     pub(crate) mod command;
+    #[cfg(unix)]
+    mod compare;
     mod convert;
     mod export;
     mod figures;

@@ -36,6 +36,8 @@ pub struct BenchOptions {
     pub repetitions: usize,
     /// How keys and values are stored.
     pub kv: KvKind,
+    /// Whether the machine's limits are measured, which takes 512 MiB.
+    pub limits: bool,
 }
 
 /// One test's result.
@@ -68,7 +70,7 @@ pub struct BenchResult {
 /// A finished run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bench {
-    /// The machine's limits, measured before and after the tests.
+    /// The machine's limits, measured before and after the tests if that was wanted.
     pub limits: Limits,
     /// What a token takes.
     pub work: Work,
@@ -83,7 +85,11 @@ pub struct Bench {
 pub fn run(engine: &mut Engine, weights: &Weights<'_>, options: &BenchOptions, cancel: &AtomicBool) -> Result<Bench> {
     options.check()?;
     let work = Work::of(weights);
-    let before = Limits::measure(engine.backend(), engine.threads());
+    let measure = |engine: &Engine| match options.limits {
+        true => Limits::measure(engine.backend(), engine.threads()),
+        false => Limits::UNKNOWN,
+    };
+    let before = measure(engine);
     let prompts = options.prompts.iter().map(|&n| ("pp", n));
     let tests = prompts.chain(options.generations.iter().map(|&n| ("tg", n)));
     let mut results = Vec::new();
@@ -104,7 +110,7 @@ pub fn run(engine: &mut Engine, weights: &Weights<'_>, options: &BenchOptions, c
             percent_of_limit: None,
         });
     }
-    let limits = before.best(Limits::measure(engine.backend(), engine.threads()));
+    let limits = before.best(measure(engine));
     for result in &mut results {
         result.percent_of_limit = percent_of_limit(result, &work, &limits);
     }

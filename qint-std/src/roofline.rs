@@ -31,6 +31,9 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Nothing was measured.
+    pub const UNKNOWN: Limits = Limits { read_gb_per_s: None, dot_gmac_per_s: None };
+
     /// Measures both; takes about half a second.
     pub fn measure(backend: Backend, threads: usize) -> Limits {
         Limits { read_gb_per_s: read_gb_per_s(threads), dot_gmac_per_s: Some(dot_gmac_per_s(backend, threads)) }

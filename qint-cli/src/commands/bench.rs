@@ -1,11 +1,11 @@
 //! `qint bench`: tokens per second, and how close they come to what the machine allows.
 mod baseline;
 mod kernel;
-mod subject;
 mod table;
 
 use crate::{
     args::{EngineArguments, Kv},
+    commands::subject::SubjectArguments,
     errors::{Failure, Result},
     loaded::Loaded,
     output::Output,
@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
     #[command(subcommand)]
     part: Option<Part>,
     #[command(flatten)]
-    subject: subject::SubjectArguments,
+    subject: SubjectArguments,
     /// Tokens of the prompt, one test for each; 0 leaves the test out
     #[arg(short = 'p', long, value_name = "N,…", default_value = "512", value_delimiter = ',')]
     prompt: Vec<usize>,
@@ -52,6 +52,9 @@ pub(crate) struct Arguments {
     /// How keys and values are kept
     #[arg(long, value_enum, default_value = "f16")]
     kv: Kv,
+    /// Leave out the machine's limits, and the 512 MiB that measuring them takes
+    #[arg(long)]
+    no_limits: bool,
     /// Form of the table; --json is the same as `json`
     #[arg(long, value_enum, default_value = "md")]
     format: Format,
@@ -119,6 +122,7 @@ impl Arguments {
             batch: self.batch.get(),
             repetitions: self.repetitions.get(),
             kv: self.kv.kind(),
+            limits: !self.no_limits,
         })
     }
 }

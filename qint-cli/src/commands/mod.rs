@@ -1,6 +1,7 @@
 //! One file a command: what it accepts, and what it does with the library.
 pub(crate) mod bench;
 pub(crate) mod chat;
+pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod demo;
@@ -9,6 +10,7 @@ pub(crate) mod eval;
 pub(crate) mod export;
 pub(crate) mod inspect;
 pub(crate) mod run;
+pub(crate) mod subject;
 pub(crate) mod tokenize;
 pub(crate) mod validate;
 
@@ -25,6 +27,7 @@ pub(crate) fn run(command: Command, output: &mut Output) -> Result<()> {
         Command::Validate(arguments) => validate::run(&arguments, output),
         Command::Eval(arguments) => eval::run(&arguments, output),
         Command::Bench(arguments) => bench::run(&arguments, output),
+        Command::Compare(arguments) => compare::run(&arguments, output),
         Command::Tokenize(arguments) => tokenize::run(&arguments, output),
         Command::Export(arguments) => export::run(&arguments, output),
         Command::Doctor(arguments) => doctor::run(&arguments, output),

@@ -101,6 +101,9 @@ fn synthetic_models_are_measured_like_files() {
     let panels = (30 * (576 * 2 + 192 * 2 + 1536 * 2) + 49_152) / 16;
     assert_eq!(document["bytes_per_token"], 30 * layer * 9 / 32 + head * 33 / 32 + 4 * rows + 32 * panels);
 
+    let document = run(&format!("{words} --no-limits --json")).fine().json();
+    assert!(document["limits"]["read_gb_per_s"].is_null() && document["results"][0]["percent_of_limit"].is_null());
+
     run("bench --shape smollm2-135m").refused(2, "--codec");
     run("bench --shape gpt-5 --codec q4").refused(2, "tinyllama-1.1b");
     run("bench --codec q4").refused(2, "--shape");

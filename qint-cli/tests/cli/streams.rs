@@ -60,7 +60,7 @@ fn wrong_arguments_are_usage_errors() {
 #[test]
 fn commands_that_do_not_exist_yet_are_not_promised() {
     let help = run("--help").stdout;
-    for absent in ["pull", "serve", "compare", "calibrate"] {
+    for absent in ["pull", "serve", "calibrate"] {
         assert!(!help.contains(&format!("\n  {absent} ")), "{absent}");
     }
 }

@@ -7,11 +7,11 @@ use qint_std::{
     quantize::{Recipe, Scheme},
     synthetic::Shape,
 };
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 /// MODEL or `--shape`.
 #[derive(Debug, Args)]
-pub(super) struct SubjectArguments {
+pub(crate) struct SubjectArguments {
     /// A .qint.safetensors file, a Hugging Face directory or a GGUF file
     #[arg(value_name = "MODEL", required_unless_present_any = ["model_option", "shape"])]
     model: Option<PathBuf>,
@@ -34,7 +34,22 @@ pub(super) struct SubjectArguments {
 }
 
 impl SubjectArguments {
-    pub(super) fn open(&self, engine: &EngineArguments) -> Result<Loaded> {
+    /// The same as words of a command line.
+    pub(crate) fn words(&self) -> Vec<OsString> {
+        let mut words: Vec<OsString> = self.model.iter().chain(&self.model_option).map(OsString::from).collect();
+        let options = [
+            ("--shape", self.shape.clone()),
+            ("--codec", self.codec.map(|codec| codec.to_string())),
+            ("--group", self.group.map(|group| group.cols().to_string())),
+            ("--head", self.head.map(|codec| codec.to_string())),
+        ];
+        for (name, value) in options {
+            words.extend(value.into_iter().flat_map(|value| [name.into(), value.into()]));
+        }
+        words
+    }
+
+    pub(crate) fn open(&self, engine: &EngineArguments) -> Result<Loaded> {
         let shape = self.shape.as_deref().and_then(Shape::from_name);
         let (Some(shape), Some(codec)) = (shape, self.codec) else {
             // clap requires a model where there is no shape.
