@@ -61,6 +61,10 @@ pub struct BenchResult {
     pub tokens_per_second: f64,
     /// Standard deviation over the repetitions.
     pub stddev: f64,
+    /// 10⁹ multiply-adds of the weights per second; none where they are not quantized.
+    pub gmac_per_s: Option<f64>,
+    /// Those for which a byte of weights is read once.
+    pub multiply_adds_per_byte: Option<f64>,
     /// What the limit is: `memory` for generation, `arithmetic` for prompts.
     pub limited_by: &'static str,
     /// Percent of that limit; none where the limit was not measured.
@@ -96,6 +100,7 @@ pub fn run(engine: &mut Engine, weights: &Weights<'_>, options: &BenchOptions, c
     for (test, n) in tests {
         let rates = time(engine, weights, options, (test, n), cancel)?;
         let (mean, stddev) = mean_and_deviation(&rates);
+        let pass = work.of_pass(test == "pp", options.batch * n.min(options.step(engine, test)));
         results.push(BenchResult {
             test,
             n,
@@ -106,6 +111,8 @@ pub fn run(engine: &mut Engine, weights: &Weights<'_>, options: &BenchOptions, c
             backend: engine.backend().name(),
             tokens_per_second: mean,
             stddev,
+            gmac_per_s: pass.map(|pass| pass.multiply_adds_per_token * mean / 1e9),
+            multiply_adds_per_byte: pass.map(|pass| pass.multiply_adds_per_byte),
             limited_by: if test == "tg" { "memory" } else { "arithmetic" },
             percent_of_limit: None,
         });
@@ -129,6 +136,11 @@ fn percent_of_limit(result: &BenchResult, work: &Work, limits: &Limits) -> Optio
 }
 
 impl BenchOptions {
+    /// Tokens of each sequence that go through the model together.
+    fn step(&self, engine: &Engine, test: &str) -> usize {
+        if test == "tg" { 1 } else { (engine.chunk() / self.batch).max(1) }
+    }
+
     fn check(&self) -> Result<()> {
         let numbers = [("batch", self.batch), ("repetitions", self.repetitions)];
         let tests = self.prompts.iter().map(|&n| ("prompt length", n));
@@ -154,7 +166,7 @@ fn time(
         (0..options.batch).map(|_| Session::new(config, options.kv, capacity)).collect::<Result<Vec<_>>>()?;
     let tokens: Vec<u32> = (0..n as u64).map(|i| (i * 7919 % config.vocabulary as u64) as u32).collect();
     sessions.iter_mut().for_each(|session| session.pretend(options.depth));
-    let step = if test == "tg" { 1 } else { (engine.chunk() / options.batch).max(1) };
+    let step = options.step(engine, test);
     let mut rates = Vec::new();
     for repetition in 0..=options.repetitions {
         sessions.iter_mut().for_each(|session| session.truncate(options.depth));

@@ -1,6 +1,8 @@
 //! `qint bench`: tokens per second, and how close they come to what the machine allows.
 mod baseline;
 mod kernel;
+mod picture;
+mod roofline;
 mod table;
 
 use crate::{
@@ -22,6 +24,7 @@ Examples:
   qint bench model.qint.safetensors -p 128,512 -n 32 -r 3 --format csv
   qint bench --shape tinyllama-1.1b --codec q4 -t 1
   qint bench model.qint.safetensors --baseline earlier.json --fail-over 10%
+  qint bench --shape tinyllama-1.1b --codec q4 -t 1 --svg roofline.svg
 
 pp N: a prompt of N tokens; tg N: N tokens one after the other. The percentages relate prompts to the rate of this CPU's
 multipliers and generation to the bandwidth of its memory, both measured in the same run.";
@@ -62,11 +65,14 @@ pub(crate) struct Arguments {
     engine: EngineArguments,
     #[command(flatten)]
     baseline: baseline::BaselineArguments,
+    #[command(flatten)]
+    svg: roofline::SvgArguments,
 }
 
 #[derive(Debug, Subcommand)]
 enum Part {
     Kernel(kernel::KernelArguments),
+    Roofline(roofline::RooflineArguments),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -77,11 +83,14 @@ enum Format {
 }
 
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<()> {
-    if let Some(Part::Kernel(arguments)) = &arguments.part {
-        return kernel::run(arguments, output);
+    match &arguments.part {
+        Some(Part::Kernel(arguments)) => return kernel::run(arguments, output),
+        Some(Part::Roofline(arguments)) => return roofline::run(arguments, output),
+        None => {}
     }
     let options = arguments.options()?;
     let baseline = arguments.baseline.read("qint.bench/1")?;
+    arguments.svg.check()?;
     let model = arguments.subject.open(&arguments.engine)?;
     let longest = options.prompts.iter().chain(&options.generations).max().copied().unwrap_or_default();
     let (deepest, context) = (arguments.depth.saturating_add(longest), model.architecture().context);
@@ -105,6 +114,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<()> {
     } else {
         table::markdown(&bench, model.name(), output)?;
     }
+    arguments.svg.draw(&document, output)?;
     baseline.map_or(Ok(()), |baseline| baseline.check(&document, output))
 }
 

@@ -67,6 +67,31 @@ fn slower_than_the_baseline_is_code_3() {
 }
 
 #[test]
+fn runs_become_a_picture() {
+    let directory = scratch("picture");
+    let picture = directory.join("one.svg").display().to_string();
+    let document = run(&format!("{MODEL} --json --svg {picture}")).fine().json();
+    let svg = fs::read_to_string(&picture).expect("a picture");
+    assert!(svg.starts_with("<svg ") && svg.contains("smollm2-135m: ") && svg.matches("<circle").count() == 2, "{svg}");
+    run(&format!("{MODEL} --svg {picture}")).refused(2, "exists already");
+    run(&format!("{MODEL} --svg {picture} --no-limits")).refused(2, "--no-limits");
+
+    let one = saved(&directory, "one.json", &document);
+    let both = directory.join("both.svg").display().to_string();
+    run(&format!("bench roofline {one} {one} --svg {both}")).fine();
+    assert_eq!(fs::read_to_string(&both).expect("a picture").matches("<circle").count(), 3);
+    run(&format!("bench roofline {one} --svg {both}")).refused(2, "exists already");
+    run(&format!("bench roofline {one} --svg {both} --force")).fine();
+    run(&format!("bench roofline {one}.none --svg {both} --force")).refused(4, "no such file");
+    run(&format!("bench roofline {picture} --svg {both} --force")).refused(5, "not JSON");
+    let mut dense = document.clone();
+    dense["limits"] = json!({});
+    let dense = saved(&directory, "dense.json", &dense);
+    run(&format!("bench roofline {dense} --svg {both} --force")).refused(5, "limits were not measured");
+    run(&format!("bench roofline {one}")).refused(2, "--svg");
+}
+
+#[test]
 fn results_without_a_partner_are_named() {
     let words = format!("{KERNELS} matvec --codec q4");
     let document = run(&format!("{KERNELS} matvec --codec q2 --json")).fine().json();

@@ -94,6 +94,15 @@ fn synthetic_models_are_measured_like_files() {
     for result in results {
         numbers(result, &["tokens_per_second", "stddev", "percent_of_limit"]);
     }
+    // What the picture needs: two tokens share each byte of the layers, one each byte of layers and head.
+    let of = |index: usize, key: &str| results[index][key].as_f64().unwrap_or_default();
+    let weights = [106_168_320.0, 106_168_320.0, 106_168_320.0 + 28_311_552.0];
+    for (index, weights) in weights.into_iter().enumerate() {
+        assert!((of(index, "gmac_per_s") / of(index, "tokens_per_second") * 1e9 / weights - 1.0).abs() < 1e-9);
+    }
+    assert!((of(1, "multiply_adds_per_byte") / of(0, "multiply_adds_per_byte") - 2.0).abs() < 1e-9);
+    let bytes = document["bytes_per_token"].as_f64().unwrap_or_default();
+    assert!((of(2, "multiply_adds_per_byte") * bytes / weights[2] - 1.0).abs() < 1e-9);
     // 30 layers of q2 with groups of 32 columns, and a head of q8 with as many; 4 bytes a row beside; panels of 576 columns,
     // which have 18 groups, end with 32 bytes of padding.
     let (layer, head) = (576 * (576 * 2 + 192 * 2 + 1536 * 3), 576 * 49_152);

@@ -11,9 +11,20 @@ pub struct Work {
     pub codec: String,
     /// Bytes of weights that generating a token reads: all layers and the head.
     pub bytes_per_token: u64,
+    /// Bytes of the layers alone.
+    pub bytes_of_layers: u64,
     /// Integer multiply-adds of a prompt's token: the layers' matrices. The head serves the last token only. `None` if one
     /// of them is not quantized.
     pub multiply_adds_per_token: Option<u64>,
+    /// Those of the head.
+    pub multiply_adds_of_head: Option<u64>,
+}
+
+/// The work of one pass over the weights.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Pass {
+    pub(super) multiply_adds_per_token: f64,
+    pub(super) multiply_adds_per_byte: f64,
 }
 
 impl Work {
@@ -23,8 +34,24 @@ impl Work {
         Work {
             codec: codec_name(layers.clone()),
             bytes_per_token: layers.clone().chain([weights.head()]).map(matrix_bytes).sum(),
+            bytes_of_layers: layers.clone().map(matrix_bytes).sum(),
             multiply_adds_per_token: layers.map(multiply_adds).sum(),
+            multiply_adds_of_head: multiply_adds(weights.head()),
         }
+    }
+
+    /// A pass in which `tokens` of a prompt go through the layers together, or `tokens` sequences get one more token each.
+    /// `None` if something is not quantized.
+    pub(super) fn of_pass(&self, is_prompt: bool, tokens: usize) -> Option<Pass> {
+        let layers = self.multiply_adds_per_token?;
+        let (multiply_adds, bytes) = match is_prompt {
+            true => (layers, self.bytes_of_layers),
+            false => (layers + self.multiply_adds_of_head?, self.bytes_per_token),
+        };
+        Some(Pass {
+            multiply_adds_per_token: multiply_adds as f64,
+            multiply_adds_per_byte: (multiply_adds * tokens as u64) as f64 / bytes as f64,
+        })
     }
 }
 

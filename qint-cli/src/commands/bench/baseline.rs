@@ -14,7 +14,7 @@ use std::path::PathBuf;
 /// The measured figures of a result, in the order in which they are preferred for comparing.
 const FIGURES: [&str; 4] = ["percent_of_limit", "tokens_per_second", "gmac_per_s", "gb_per_s"];
 /// Fields that are neither measured figures to compare nor part of what was measured.
-const BESIDE: [&str; 3] = ["stddev", "limited_by", "microseconds"];
+const BESIDE: [&str; 4] = ["stddev", "limited_by", "microseconds", "multiply_adds_per_byte"];
 
 /// What to compare with.
 #[derive(Debug, Args)]
