@@ -99,7 +99,7 @@ impl<'a> Activations<'a> {
     /// each of the [`padded_tokens`], in the order that the module describes.
     ///
     /// # Errors
-    /// [`Error::Length`] or [`Error::Dimension`] (`padded_cols` is a multiple of 32).
+    /// [`Error::Length`] or [`Error::Dimension`] (`padded_cols` is a multiple of 32; no memory holds so many tokens).
     pub fn new(
         tokens: usize,
         padded_cols: usize,
@@ -110,6 +110,11 @@ impl<'a> Activations<'a> {
     ) -> Result<Activations<'a>, Error> {
         if padded_cols == 0 || !padded_cols.is_multiple_of(SUM_COLS) || padded_cols > MAX_DIMENSION {
             return Err(Error::Dimension { what: "padded columns", given: padded_cols, limit: MAX_DIMENSION });
+        }
+        // Else the lengths below could wrap around.
+        let limit = usize::MAX / padded_cols - (TOKEN_BLOCK - 1);
+        if tokens > limit {
+            return Err(Error::Dimension { what: "tokens", given: tokens, limit });
         }
         expect_length("activation codes", codes.len(), padded_tokens(tokens) * padded_cols)?;
         expect_length("activation scales", scales.len(), padded_tokens(tokens) * padded_cols.div_ceil(block.cols()))?;
