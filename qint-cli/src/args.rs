@@ -209,11 +209,7 @@ pub(crate) enum Kv {
 impl Kv {
     /// What it is called on the command line.
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Kv::F16 => "f16",
-            Kv::I8 => "i8",
-            Kv::F32 => "f32",
-        }
+        self.kind().name()
     }
 
     /// llama.cpp's counterpart.

@@ -202,7 +202,8 @@ fn feed_all(
     Ok(())
 }
 
-fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
+/// Mean and standard deviation; the latter is 0 for a single value.
+pub fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     let variance = values.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / (n - 1.0).max(1.0);

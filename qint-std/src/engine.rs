@@ -54,6 +54,12 @@ enum Memory {
     I8 { codes: Vec<i8>, scales: Vec<f32> },
 }
 
+/// Bytes of workspace for that many tokens at once.
+pub(crate) fn workspace_bytes(config: &Config, tokens: usize) -> Result<u64> {
+    let plan = Plan::new(config, PlanRequest { tokens }).map_err(Error::core("workspace"))?;
+    Ok(4 * plan.floats as u64 + plan.codes as u64 + 4 * plan.sums as u64)
+}
+
 impl Engine {
     /// An engine on `backend` and `team`, which passes at most `chunk` tokens (at least 1) through the model at once.
     pub fn new(backend: Backend, team: Box<dyn Team + Send>, chunk: usize) -> Engine {
@@ -77,8 +83,7 @@ impl Engine {
 
     /// Bytes of workspace for a model of `config`.
     pub fn workspace_bytes(&self, config: &Config) -> Result<u64> {
-        let plan = Plan::new(config, PlanRequest { tokens: self.chunk }).map_err(Error::core("workspace"))?;
-        Ok(4 * plan.floats as u64 + plan.codes as u64 + 4 * plan.sums as u64)
+        workspace_bytes(config, self.chunk)
     }
 
     /// Appends a prompt to one session, chunk by chunk, and returns the last token's logits, `[vocabulary]`.
@@ -159,12 +164,7 @@ impl Session {
     /// [`Error::Core`] if `capacity` is 0 or too large to be addressed.
     pub fn bytes(config: &Config, kind: KvKind, capacity: usize) -> Result<u64> {
         let plan = KvPlan::new(kind, capacity, config).map_err(Error::core("KV cache"))?;
-        let size = match kind {
-            KvKind::F32 => 4,
-            KvKind::F16 => 2,
-            KvKind::I8 => 1,
-        };
-        Ok(size * plan.values as u64 + 4 * plan.scales as u64)
+        Ok(kind.bytes() as u64 * plan.values as u64 + 4 * plan.scales as u64)
     }
 
     /// Positions stored.

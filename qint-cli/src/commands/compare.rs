@@ -12,6 +12,7 @@ use crate::{
     output::{Align, Output, Table},
 };
 use clap::Args;
+use qint_std::bench::mean_and_deviation;
 use serde::Serialize;
 use serde_json::{Value, json};
 use side::{Measured, Program, Test};
@@ -122,7 +123,9 @@ impl Arguments {
     /// The tests, in words that both programs understand.
     fn tests(&self) -> Vec<OsString> {
         let list = |counts: &[usize]| {
-            let counts: Vec<String> = counts.iter().filter(|&&count| count > 0).map(ToString::to_string).collect();
+            let counts =
+                counts.iter().enumerate().filter(|(index, count)| **count > 0 && !counts[..*index].contains(count));
+            let counts: Vec<String> = counts.map(|(_, count)| count.to_string()).collect();
             if counts.is_empty() { "0".to_string() } else { counts.join(",") }
         };
         ["-p", &list(&self.prompt), "-n", &list(&self.predict), "-d", &self.depth.to_string()]
@@ -134,9 +137,10 @@ impl Arguments {
     fn comparisons(&self, ours: &[Measured], theirs: &[Measured]) -> Result<Vec<Comparison>> {
         let tests = ours[0].rates.iter().map(|&(test, _)| test);
         let comparison = |test: Test| {
-            let missing = || Failure::Malformed(format!("{}{} is missing in a round of llama-bench", test.0, test.1));
-            let (ours, theirs) = (rates(ours, test), rates(theirs, test));
-            let (ours, theirs) = ours.zip(theirs).ok_or_else(missing)?;
+            let missing =
+                |program: &str| Failure::Malformed(format!("{}{} is missing in a round of {program}", test.0, test.1));
+            let ours = rates(ours, test).ok_or_else(|| missing("qint bench"))?;
+            let theirs = rates(theirs, test).ok_or_else(|| missing("llama-bench"))?;
             Ok(Comparison::new(self, test, &ours, &theirs))
         };
         tests.map(comparison).collect()
@@ -146,7 +150,7 @@ impl Arguments {
 impl Comparison {
     fn new(arguments: &Arguments, (test, n): Test, ours: &[f64], theirs: &[f64]) -> Comparison {
         let ratios: Vec<f64> = ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect();
-        let ((ours, our_deviation), (theirs, their_deviation)) = (spread(ours), spread(theirs));
+        let ((ours, our_deviation), (theirs, their_deviation)) = (mean_and_deviation(ours), mean_and_deviation(theirs));
         Comparison {
             test,
             n,
@@ -156,7 +160,7 @@ impl Comparison {
             qint_stddev: our_deviation,
             llama_cpp_tokens_per_second: theirs,
             llama_cpp_stddev: their_deviation,
-            ratio: spread(&ratios).0,
+            ratio: mean_and_deviation(&ratios).0,
             ratio_min: ratios.iter().copied().fold(f64::INFINITY, f64::min),
             ratio_max: ratios.iter().copied().fold(0.0, f64::max),
         }
@@ -166,14 +170,6 @@ impl Comparison {
 /// A test's tokens per second in every round.
 fn rates(rounds: &[Measured], test: Test) -> Option<Vec<f64>> {
     rounds.iter().map(|round| round.rates.iter().find(|(found, _)| *found == test).map(|(_, rate)| *rate)).collect()
-}
-
-/// Mean and standard deviation.
-fn spread(values: &[f64]) -> (f64, f64) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let squares: f64 = values.iter().map(|x| (x - mean) * (x - mean)).sum();
-    (mean, (squares / (n - 1.0).max(1.0)).sqrt())
 }
 
 fn peak(rounds: &[Measured]) -> u64 {

@@ -247,8 +247,12 @@ impl Fields<'_> {
     }
 
     fn rope_scaling(&self) -> Result<RopeScaling, FlashError> {
-        let factor = self.double(1);
-        match self.number(at::ROPE) {
+        let (kind, factor) = (self.number(at::ROPE), self.double(1));
+        let used = [1, 2, 5].get(kind as usize).copied().unwrap_or(5);
+        if let Some(index) = (used..5).find(|index| self.double(*index).to_bits() != 0) {
+            return Err(self.unknown(at::ROPE_NUMBERS + 8 * index));
+        }
+        match kind {
             0 => Ok(RopeScaling::None),
             1 => Ok(RopeScaling::Linear { factor }),
             2 => Ok(RopeScaling::Llama3 {

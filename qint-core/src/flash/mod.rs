@@ -27,6 +27,11 @@ use crate::{
 };
 use parts::Parts;
 
+/// Bytes of a layer's view on a machine with 32-bit pointers: what firmware keeps in RAM for each layer.
+pub const LAYER_BYTES: usize = 240;
+#[cfg(target_pointer_width = "32")]
+const _: () = assert!(size_of::<Layer<'_>>() == LAYER_BYTES);
+
 /// A flash image whose every number was checked.
 #[derive(Clone, Copy, Debug)]
 pub struct FlashImage<'a> {
@@ -128,7 +133,7 @@ impl<'a> FlashImage<'a> {
         Weights::new(self.header.config, self.embedding, layers, self.final_norm, self.head).map_err(FlashError::Core)
     }
 
-    /// Reads all of it and compares the checksum: about twelve instructions a byte.
+    /// Reads all of it and compares the checksum.
     ///
     /// # Errors
     /// [`FlashError::Checksum`] if the flash does not hold what was written.
@@ -145,7 +150,8 @@ impl<'a> Pieces<'a> {
         let mut last = 0;
         for (id, offset) in offsets.iter().enumerate() {
             let offset = u32::from_le_bytes(*offset) as usize;
-            if offset < last || offset > text.len() {
+            let (first, end) = (id == 0, id + 1 == offsets.len());
+            if offset < last || offset > text.len() || (first && offset != 0) || (end && offset != text.len()) {
                 return Err(FlashError::Piece { id: id as u32 });
             }
             last = offset;

@@ -225,6 +225,22 @@ fn errors_say_what_is_wrong() {
     assert_eq!(with(148, 1), FlashError::Field { offset: 148, value: 1 });
     assert!(matches!(with(20, 1025), FlashError::Core(Error::Dimension { what: "layers", .. })));
     assert_eq!(with(256, 6), FlashError::Format { matrix: 0 });
+    // A plain RoPE has no factor.
+    assert_eq!(with(76, 0), FlashError::Field { offset: 88, value: 0 });
+    let offsets = HEADER_BYTES + (FORMAT_BYTES * matrix_count(&CONFIG, true)).next_multiple_of(64);
+    assert_eq!(with(offsets, 1), FlashError::Piece { id: 0 });
+    assert_eq!(with(offsets + 4, 7), FlashError::Piece { id: 2 });
+    assert_eq!(with(offsets + 80, 59), FlashError::Piece { id: 20 });
+    let mut unchecked = bytes.clone();
+    unchecked[148] = 1;
+    assert_eq!(read(&unchecked), Err(FlashError::HeaderChecksum));
+    let format = Layout::new(CONFIG.vocabulary, CONFIG.hidden, Codec::ALL[0], Group::ALL[0]).unwrap();
+    let text = offsets + (4 * (CONFIG.vocabulary + 1)).next_multiple_of(64);
+    let scales = text + (3 * CONFIG.vocabulary).next_multiple_of(64) + format.panels_bytes();
+    for scale in [f32::NAN, 2f32.powi(61)] {
+        let found = with(scales, scale.to_bits());
+        assert!(matches!(found, FlashError::Core(Error::RowScale { row: 0, .. })), "{found:?}");
+    }
 
     let mut longer = bytes.clone();
     longer.resize(bytes.len() + 64, 0);

@@ -23,6 +23,26 @@ pub enum KvKind {
     I8,
 }
 
+impl KvKind {
+    /// Its name: `f32`, `f16` or `i8`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            KvKind::F32 => "f32",
+            KvKind::F16 => "f16",
+            KvKind::I8 => "i8",
+        }
+    }
+
+    /// Bytes of a number, scales not counted.
+    pub const fn bytes(self) -> usize {
+        match self {
+            KvKind::F32 => 4,
+            KvKind::F16 => 2,
+            KvKind::I8 => 1,
+        }
+    }
+}
+
 /// The lengths of a [`KvStore`]'s buffers, in elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KvPlan {

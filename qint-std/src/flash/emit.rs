@@ -2,7 +2,7 @@
 use crate::{Error, Result, mapping::Mapping};
 use qint_core::{
     flash::FlashImage,
-    llama::{KvKind, KvPlan, Plan, PlanRequest},
+    llama::{KvPlan, Plan, PlanRequest},
 };
 
 /// Rust: `MODEL: &[u8]` and constants, to be included in a module.
@@ -52,16 +52,11 @@ fn sizes(image: &[u8]) -> Result<[(&'static str, usize, &'static str); 10]> {
     let (config, header) = (image.config(), image.header());
     let plan = Plan::new(config, PlanRequest { tokens: 1 }).map_err(|error| wrong(&error))?;
     let kv = KvPlan::new(header.kv, header.capacity, config).map_err(|error| wrong(&error))?;
-    let kind = match header.kv {
-        KvKind::F32 => 32,
-        KvKind::F16 => 16,
-        KvKind::I8 => 8,
-    };
     Ok([
         ("LAYERS", config.layers, "Transformer blocks."),
         ("VOCABULARY", config.vocabulary, "Tokens; the length of the logits."),
         ("CAPACITY", header.capacity, "Positions of the KV cache."),
-        ("KV_BITS", kind, "Bits of a number of the KV cache: 8, 16 or 32."),
+        ("KV_BITS", 8 * header.kv.bytes(), "Bits of a number of the KV cache: 8, 16 or 32."),
         ("KV_VALUES", kv.values, "Numbers of the KV cache."),
         ("KV_SCALES", kv.scales, "f32 scales of the KV cache."),
         ("FLOATS", plan.floats, "f32 of the workspace for one token."),

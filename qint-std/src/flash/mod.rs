@@ -8,7 +8,7 @@ pub mod emit;
 mod needs;
 
 pub use choice::{Budget, Choice, choose};
-pub use needs::{LAYER_BYTES, Needs};
+pub use needs::Needs;
 
 use crate::{
     Error, Result,
@@ -100,7 +100,7 @@ pub fn image(container: &Container, session: Session) -> Result<Vec<u8>> {
         end_count: config.eos.len(),
         strips_space: pieces.strips_space,
     };
-    let too_large = || Error::unsupported("a flash image of 4 GiB or more", "choose a smaller model");
+    let too_large = || Error::unsupported("a flash image with a size of 2³² or more", "choose a smaller model");
     let mut image = header.encode(&data, text).ok_or_else(too_large)?.to_vec();
     image.append(&mut data);
     Ok(image)

@@ -1,13 +1,7 @@
 //! What a model takes of a microcontroller, from its shapes alone.
 use super::{Session, Shape};
-use crate::{Error, Result, config::ModelConfig, tokenizer::Pieces};
-use qint_core::{
-    flash::{FORMAT_BYTES, HEADER_BYTES, PART_ALIGN},
-    llama::{KvKind, KvPlan, Plan, PlanRequest},
-};
-
-/// Bytes that firmware keeps for each layer, on a machine with 32-bit pointers: the checked view of its matrices.
-pub const LAYER_BYTES: u64 = 272;
+use crate::{Result, config::ModelConfig, engine, tokenizer::Pieces};
+use qint_core::flash::{FORMAT_BYTES, HEADER_BYTES, LAYER_BYTES, PART_ALIGN};
 
 /// Bytes of flash and RAM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,17 +22,9 @@ impl Needs {
     /// The needs of a model with these matrices (in the model's order), token by token. Stack and code are not counted.
     ///
     /// # Errors
-    /// [`Error::Core`] for sizes that can't be addressed.
+    /// [`Error::Core`](crate::Error::Core) for sizes that can't be addressed.
     pub fn of(config: &ModelConfig, shapes: &[Shape], pieces: &Pieces, session: Session) -> Result<Needs> {
         let architecture = &config.architecture;
-        let core = || Error::core("a flash image");
-        let plan = Plan::new(architecture, PlanRequest { tokens: 1 }).map_err(core())?;
-        let kv = KvPlan::new(session.kv, session.capacity, architecture).map_err(core())?;
-        let number = match session.kv {
-            KvKind::F32 => 4,
-            KvKind::F16 => 2,
-            KvKind::I8 => 1,
-        };
         let (layers, hidden) = (architecture.layers as u64, architecture.hidden as u64);
         let text: usize = pieces.bytes.iter().map(Vec::len).sum();
         let tables = [HEADER_BYTES, FORMAT_BYTES * shapes.len(), 4 * (pieces.bytes.len() + 1), text];
@@ -46,10 +32,10 @@ impl Needs {
         let flash: u64 = tables.into_iter().chain(matrices).map(|bytes| padded(bytes as u64)).sum();
         Ok(Needs {
             flash: flash + (2 * layers + 1) * padded(4 * hidden),
-            kv: kv.values as u64 * number + 4 * kv.scales as u64,
-            workspace: 4 * plan.floats as u64 + plan.codes as u64 + 4 * plan.sums as u64,
+            kv: engine::Session::bytes(architecture, session.kv, session.capacity)?,
+            workspace: engine::workspace_bytes(architecture, 1)?,
             logits: 4 * architecture.vocabulary as u64,
-            layers: layers * LAYER_BYTES,
+            layers: layers * LAYER_BYTES as u64,
         })
     }
 

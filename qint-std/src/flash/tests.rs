@@ -2,12 +2,17 @@ use super::*;
 use crate::{
     bundled,
     convert::{Options, convert},
+    engine::{self, Engine, EngineOptions},
     mapping::{Loading, Mapping},
     model::Model,
     quantize::{Recipe, Scheme},
     source,
 };
-use qint_core::{codec::Codec, flash::FlashImage, llama::Layer};
+use qint_core::{
+    codec::Codec,
+    flash::FlashImage,
+    llama::{Layer, Weights},
+};
 
 const SESSION: Session = Session { capacity: 128, kv: KvKind::I8 };
 
@@ -47,7 +52,10 @@ fn an_image_holds_the_model() {
 
     let model = Model::from_container(container).unwrap();
     let pairs = weights.layers().iter().zip(model.weights().layers());
-    let pairs = pairs.flat_map(|(a, b)| [(a.q, b.q), (a.v, b.v), (a.o, b.o), (a.up, b.up), (a.down, b.down)]);
+    let pairs = pairs.flat_map(|(a, b)| {
+        assert_eq!((a.attention_norm, a.mlp_norm), (b.attention_norm, b.mlp_norm));
+        [(a.q, b.q), (a.k, b.k), (a.v, b.v), (a.o, b.o), (a.gate, b.gate), (a.up, b.up), (a.down, b.down)]
+    });
     for (a, b) in
         pairs.chain([(*weights.head(), *model.weights().head()), (*weights.embedding(), *model.weights().embedding())])
     {
@@ -55,6 +63,12 @@ fn an_image_holds_the_model() {
         assert!(a.panels() == b.panels() && a.row_scales() == b.row_scales() && a.layout() == b.layout() && x == y);
     }
     assert_eq!(weights.final_norm(), model.weights().final_norm());
+
+    let logits = |weights: &Weights<'_>| {
+        let mut session = engine::Session::new(image.config(), KvKind::I8, 128).unwrap();
+        Engine::with_options(EngineOptions::default()).unwrap().prompt(weights, &mut session, &ids).unwrap()
+    };
+    assert_eq!(logits(&weights), logits(model.weights()));
 }
 
 #[test]

@@ -61,20 +61,12 @@ impl Tokenizer {
 /// GPT-2's spelling of bytes: printable ones of Latin-1 stand for themselves, the others follow from U+0100 on, in order.
 fn byte_level(piece: &str) -> Vec<u8> {
     let printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
-    let mut bytes = Vec::with_capacity(piece.len());
-    for character in piece.chars() {
-        let code = character as u32;
-        let byte = match u8::try_from(code) {
-            Ok(byte) => Some(byte).filter(|byte| printable(*byte)),
-            Err(_) => (0..=u8::MAX).filter(|byte| !printable(*byte)).nth(code as usize - 256),
-        };
-        match byte {
-            Some(byte) => bytes.push(byte),
-            // An added token, which is spelled as it is shown.
-            None => bytes.extend(character.encode_utf8(&mut [0; 4]).bytes()),
-        }
-    }
-    bytes
+    let byte = |character: char| match u8::try_from(character) {
+        Ok(byte) => Some(byte).filter(|byte| printable(*byte)),
+        Err(_) => (0..=u8::MAX).filter(|byte| !printable(*byte)).nth(character as usize - 256),
+    };
+    // A piece with any other character is an added token, which is spelled as it is shown.
+    piece.chars().map(byte).collect::<Option<Vec<u8>>>().unwrap_or_else(|| piece.into())
 }
 
 #[cfg(test)]
@@ -87,5 +79,6 @@ mod tests {
         assert_eq!(byte_level("Ċ"), b"\n");
         assert_eq!(byte_level("ĀÃ©Ń"), [0, 0xc3, 0xa9, 0xad]);
         assert_eq!(byte_level("→"), "→".as_bytes());
+        assert_eq!(byte_level("é →"), "é →".as_bytes());
     }
 }

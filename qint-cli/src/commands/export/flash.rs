@@ -8,7 +8,6 @@ use crate::{
     signals::Interrupt,
 };
 use clap::{Args, ValueEnum};
-use qint_core::llama::KvKind;
 use qint_std::{
     Error,
     atomic_file::AtomicFile,
@@ -21,12 +20,7 @@ use qint_std::{
     source::{self, Source},
 };
 use serde_json::json;
-use std::{
-    fs,
-    io::Write,
-    num::NonZeroUsize,
-    path::{Path, PathBuf},
-};
+use std::{io::Write, num::NonZeroUsize, path::Path};
 
 /// Positions unless told otherwise.
 const DEFAULT_CONTEXT: usize = 128;
@@ -118,7 +112,7 @@ fn choose(
         "RAM    {} bytes: {} KV ({}, {capacity} positions), {} workspace, {} logits, {} layers; stack and code come on top",
         thousands(choice.needs.ram()),
         thousands(kv),
-        kv_name(choice.session.kv),
+        choice.session.kv.name(),
         thousands(workspace),
         thousands(logits),
         thousands(layers)
@@ -133,29 +127,10 @@ fn codec_name(choice: &Choice) -> String {
     }
 }
 
-const fn kv_name(kind: KvKind) -> &'static str {
-    match kind {
-        KvKind::F32 => "f32",
-        KvKind::F16 => "f16",
-        KvKind::I8 => "i8",
-    }
-}
-
-/// A directory that goes with its content.
-struct Scratch(PathBuf);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 /// The checkpoint as a container in memory.
 fn quantize(source: &dyn Source, recipe: &Recipe, path: &Path) -> Result<Container> {
-    let scratch = Scratch(std::env::temp_dir().join(format!("qint-export-{}", std::process::id())));
-    let failed = |error| Error::Io { path: scratch.0.clone(), source: error };
-    fs::create_dir(&scratch.0).map_err(failed)?;
-    let file = scratch.0.join("model.qint.safetensors");
+    let scratch = tempfile::tempdir().map_err(Error::io(std::env::temp_dir()))?;
+    let file = scratch.path().join("model.qint.safetensors");
     let interrupt = Interrupt::watch();
     let description = path.display().to_string();
     let options = convert::Options { description: &description, cancel: Some(interrupt.flag()), ..Default::default() };
@@ -178,7 +153,7 @@ fn write(arguments: &Arguments, container: &Container, choice: &Choice, output: 
     if output.is_json() {
         let needs = choice.needs;
         let fields = json!({"output": written, "format": "flash", "bytes": bytes.len(), "codec": codec_name(choice),
-            "kv": kv_name(choice.session.kv), "context": choice.session.capacity, "flash": needs.flash, "ram": needs.ram(),
+            "kv": choice.session.kv.name(), "context": choice.session.capacity, "flash": needs.flash, "ram": needs.ram(),
             "ram_parts": {"kv": needs.kv, "workspace": needs.workspace, "logits": needs.logits, "layers": needs.layers}});
         return output.document("export", json!({}), fields);
     }
