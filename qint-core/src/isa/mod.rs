@@ -12,6 +12,8 @@ pub(crate) mod features;
 mod operations;
 mod portable;
 #[cfg(target_arch = "x86_64")]
+mod vnni;
+#[cfg(target_arch = "x86_64")]
 mod ymm;
 
 #[cfg(target_arch = "x86_64")]

@@ -1,19 +1,18 @@
 //! The token of x86-64 servers since 2019 (Cascade Lake, Zen 4): AVX-512 with VNNI. Sixteen lanes are one 512-bit register.
 //!
-//! Products rest on `vpdpbusd`: per lane, four unsigned bytes times four signed ones, added to 32 bits. It wants unsigned
-//! levels, which is what codecs decode to, q8 included; nothing saturates.
+//! Products rest on `vpdpbusd` ([`vnni`](super::vnni)).
 //!
-//! 1. The bias is where the sums of a group start: −BIAS · Σx, a broadcast from memory.
-//! 2. A tile of two panels and eight tokens has 16 accumulators: 2 loads of levels and 8 broadcasts feed 16 `vpdpbusd`.
-//! 3. One `vpmulld` per group brings in the sub-scales. The sums of an activation block stay in the other 16 registers; with
+//! 1. A tile of two panels and eight tokens has 16 accumulators: 2 loads of levels and 8 broadcasts feed 16 `vpdpbusd`.
+//! 2. One `vpmulld` per group brings in the sub-scales. The sums of an activation block stay in the other 16 registers; with
 //!    twelve tokens they would not fit, and storing them costs more than the larger tile saves.
-//! 4. A single token's levels may come shifted: a mask alone takes a field out of a byte, and the shift is undone once per
-//!    group.
 mod operations;
 
-use super::{GroupInputs, GroupLevels, Isa, Lanes, LevelRange, Tile, features, word};
+use super::{
+    GroupInputs, GroupLevels, Isa, Lanes, LevelRange, Tile, features,
+    vnni::{self, Vnni},
+    word,
+};
 use core::arch::x86_64::{__m512, __m512i};
-use core::array;
 use half::{bf16, f16};
 
 /// The proof that this CPU has AVX-512 F, BW, VL and VNNI. Only [`Avx512Vnni::detect`] makes one.
@@ -198,7 +197,7 @@ impl Isa for Avx512Vnni {
     }
     #[inline(always)]
     fn offset(bias: i32, sum: i32) -> i32 {
-        -bias * sum
+        vnni::offset(bias, sum)
     }
     #[inline(always)]
     fn dot_group<R: LevelRange, const P: usize, const T: usize>(
@@ -207,60 +206,25 @@ impl Isa for Avx512Vnni {
         levels: impl GroupLevels<__m512i, P>,
         x: impl GroupInputs<T>,
     ) {
-        let dots = if P * T == 1 { self.chains::<R, P, T>(&levels, x) } else { self.tile(&levels, x) };
-        for p in 0..P {
-            let sub_scales = levels.sub_scales(p);
-            for t in 0..T {
-                sums[p][t] = self.add_i32x16(sums[p][t], self.multiply_i32(dots[p][t], sub_scales));
-            }
-        }
+        vnni::dot_group::<_, R, P, T>(self, sums, &levels, &x);
     }
 }
 
-impl Avx512Vnni {
-    /// One accumulator for every pair of panel and token.
+impl Vnni for Avx512Vnni {
     #[inline(always)]
-    fn tile<const P: usize, const T: usize>(
-        self,
-        levels: &impl GroupLevels<__m512i, P>,
-        x: impl GroupInputs<T>,
-    ) -> [[__m512i; T]; P] {
-        let mut dots: [[__m512i; T]; P] = [array::from_fn(|t| self.splat_i32(x.offset(t))); P];
-        for step in 0..levels.steps() {
-            for quad in 0..8 {
-                let levels: [__m512i; P] = array::from_fn(|p| levels.quad(p, step, quad));
-                for t in 0..T {
-                    let x = self.splat_i32(word(x.quad(t, step, quad)));
-                    for (dots, &levels) in dots.iter_mut().zip(&levels) {
-                        dots[t] = self.dot4(dots[t], levels, x);
-                    }
-                }
-            }
-        }
-        dots
+    fn splat_lanes(self, value: i32) -> __m512i {
+        self.splat_i32(value)
     }
-
-    /// A single pair: four accumulators, so that `vpdpbusd` needn't wait for itself.
     #[inline(always)]
-    fn chains<R: LevelRange, const P: usize, const T: usize>(
-        self,
-        levels: &impl GroupLevels<__m512i, P>,
-        x: impl GroupInputs<T>,
-    ) -> [[__m512i; T]; P] {
-        let mut chains = [self.zero(); 4];
-        chains[R::UNSHIFTED] = self.splat_i32(x.offset(0));
-        for step in 0..levels.steps() {
-            for quad in 0..8 {
-                let x = self.splat_i32(word(x.quad(0, step, quad)));
-                chains[quad % 4] = self.dot4(chains[quad % 4], levels.quad(0, step, quad), x);
-            }
-        }
-        for (chain, shift) in chains.iter_mut().zip(R::SHIFTS) {
-            if shift != 0 {
-                *chain = self.shifted_i32(*chain, shift);
-            }
-        }
-        let [a, b, c, d] = chains;
-        [[self.add_i32x16(self.add_i32x16(a, b), self.add_i32x16(c, d)); T]; P]
+    fn splat_quads(self, quad: [i8; 4]) -> __m512i {
+        self.splat_i32(word(quad))
+    }
+    #[inline(always)]
+    fn shift_right(self, sums: __m512i, count: i32) -> __m512i {
+        self.shifted_i32(sums, count)
+    }
+    #[inline(always)]
+    fn times(self, dots: __m512i, sub_scales: __m512i) -> __m512i {
+        self.multiply_i32(dots, sub_scales)
     }
 }

@@ -49,39 +49,52 @@ impl Multiplier for Maddubs {
     #[inline(always)]
     fn dot_group<R: LevelRange, const P: usize, const T: usize>(
         isa: Avx2,
-        sums: &mut [I32; T],
+        sums: &mut [[I32; T]; P],
         levels: &impl GroupLevels<Bytes, P>,
-        p: usize,
         x: &impl GroupInputs<T>,
     ) {
-        const { assert!(R::MAX <= 127 || R::BIAS == 128) };
-        let sub_scales = levels.sub_scales(p);
-        let mut pairs = [[isa.splat_i32(0); 2]; T];
-        // Trick 3: steps of 32 columns whose pairs fit 16 bits together; 0 if not even one does.
-        let together = const { i16::MAX as i32 / (8 * 2 * 127 * R::MAX) } as usize;
-        for step in 0..levels.steps() {
-            for quad in 0..8 {
-                let levels = levels.quad(p, step, quad);
-                let factors = Factors::new::<R>(isa, levels);
-                for t in 0..T {
-                    let products = factors.multiply::<R>(isa, isa.splat_quad(x.quad(t, step, quad)));
-                    if together == 0 {
-                        sums[t] = add_products(isa, sums[t], products, sub_scales);
-                    } else {
-                        pairs[t] = [isa.add_i16x16(pairs[t][0], products[0]), isa.add_i16x16(pairs[t][1], products[1])];
-                    }
-                }
-            }
-            if together > 0 && ((step + 1).is_multiple_of(together.max(1)) || step + 1 == levels.steps()) {
-                for t in 0..T {
-                    sums[t] = add_products(isa, sums[t], pairs[t], sub_scales);
-                    pairs[t] = [isa.splat_i32(0); 2];
+        for (p, sums) in sums.iter_mut().enumerate() {
+            dot_panel::<R, P, T>(isa, sums, levels, p, x);
+        }
+    }
+}
+
+/// [`Isa::dot_group`](crate::isa::Isa::dot_group) for panel `p`.
+#[inline(always)]
+fn dot_panel<R: LevelRange, const P: usize, const T: usize>(
+    isa: Avx2,
+    sums: &mut [I32; T],
+    levels: &impl GroupLevels<Bytes, P>,
+    p: usize,
+    x: &impl GroupInputs<T>,
+) {
+    const { assert!(R::MAX <= 127 || R::BIAS == 128) };
+    let sub_scales = levels.sub_scales(p);
+    let mut pairs = [[isa.splat_i32(0); 2]; T];
+    // Trick 3: steps of 32 columns whose pairs fit 16 bits together; 0 if not even one does.
+    let together = const { i16::MAX as i32 / (8 * 2 * 127 * R::MAX) } as usize;
+    for step in 0..levels.steps() {
+        for quad in 0..8 {
+            let levels = levels.quad(p, step, quad);
+            let factors = Factors::new::<R>(isa, levels);
+            for t in 0..T {
+                let products = factors.multiply::<R>(isa, isa.splat_quad(x.quad(t, step, quad)));
+                if together == 0 {
+                    sums[t] = add_products(isa, sums[t], products, sub_scales);
+                } else {
+                    pairs[t] = [isa.add_i16x16(pairs[t][0], products[0]), isa.add_i16x16(pairs[t][1], products[1])];
                 }
             }
         }
-        if R::MAX <= 127 {
-            without_bias(isa, sums, R::BIAS, x, sub_scales);
+        if together > 0 && ((step + 1).is_multiple_of(together.max(1)) || step + 1 == levels.steps()) {
+            for t in 0..T {
+                sums[t] = add_products(isa, sums[t], pairs[t], sub_scales);
+                pairs[t] = [isa.splat_i32(0); 2];
+            }
         }
+    }
+    if R::MAX <= 127 {
+        without_bias(isa, sums, R::BIAS, x, sub_scales);
     }
 }
 

@@ -55,12 +55,11 @@ pub trait Multiplier: Copy + Send + Sync + Sized {
     fn widen_sub_scales(isa: Ymm<Self>, sub_scales: &[u8; 16]) -> Bytes;
     /// Of [`Isa::offset`].
     fn offset(bias: i32, sum: i32) -> i32;
-    /// Of [`Isa::dot_group`], for panel `p`.
+    /// Of [`Isa::dot_group`].
     fn dot_group<R: LevelRange, const P: usize, const T: usize>(
         isa: Ymm<Self>,
-        sums: &mut [I32; T],
+        sums: &mut [[I32; T]; P],
         levels: &impl GroupLevels<Bytes, P>,
-        p: usize,
         x: &impl GroupInputs<T>,
     );
 }
@@ -262,8 +261,6 @@ impl<M: Multiplier> Isa for Ymm<M> {
         levels: impl GroupLevels<Bytes, P>,
         x: impl GroupInputs<T>,
     ) {
-        for (p, sums) in sums.iter_mut().enumerate() {
-            M::dot_group::<R, P, T>(self, sums, &levels, p, &x);
-        }
+        M::dot_group::<R, P, T>(self, sums, &levels, &x);
     }
 }
