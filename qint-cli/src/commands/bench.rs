@@ -7,7 +7,7 @@ mod table;
 
 use crate::{
     args::{EngineArguments, Kv},
-    commands::subject::SubjectArguments,
+    commands::subject::{SubjectArguments, TestArguments},
     errors::{Failure, Result},
     loaded::Loaded,
     output::Output,
@@ -37,15 +37,8 @@ pub(crate) struct Arguments {
     part: Option<Part>,
     #[command(flatten)]
     subject: SubjectArguments,
-    /// Tokens of the prompt, one test for each; 0 leaves the test out
-    #[arg(short = 'p', long, value_name = "N,…", default_value = "512", value_delimiter = ',')]
-    prompt: Vec<usize>,
-    /// Tokens to generate, one test for each; 0 leaves the test out
-    #[arg(short = 'n', long = "predict", value_name = "N,…", default_value = "128", value_delimiter = ',')]
-    predict: Vec<usize>,
-    /// Positions that are in the cache before a test
-    #[arg(short, long, value_name = "N", default_value = "0")]
-    depth: usize,
+    #[command(flatten)]
+    tests: TestArguments,
     /// Sequences side by side
     #[arg(short, long, value_name = "N", default_value = "1")]
     batch: NonZeroUsize,
@@ -93,7 +86,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<()> {
     arguments.svg.check()?;
     let model = arguments.subject.open(&arguments.engine)?;
     let longest = options.prompts.iter().chain(&options.generations).max().copied().unwrap_or_default();
-    let (deepest, context) = (arguments.depth.saturating_add(longest), model.architecture().context);
+    let (deepest, context) = (arguments.tests.depth.saturating_add(longest), model.architecture().context);
     if deepest > context {
         let why = format!("the tests reach position {deepest}, the model's context is {context}; lower -p, -n or -d");
         return Err(Failure::Usage(why));
@@ -121,14 +114,14 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<()> {
 impl Arguments {
     fn options(&self) -> Result<BenchOptions> {
         let tests = |counts: &[usize]| counts.iter().copied().filter(|&count| count > 0).collect::<Vec<_>>();
-        let (prompts, generations) = (tests(&self.prompt), tests(&self.predict));
+        let (prompts, generations) = (tests(&self.tests.prompt), tests(&self.tests.predict));
         if prompts.is_empty() && generations.is_empty() {
             return Err(Failure::Usage("-p 0 and -n 0 leave nothing to measure".to_string()));
         }
         Ok(BenchOptions {
             prompts,
             generations,
-            depth: self.depth,
+            depth: self.tests.depth,
             batch: self.batch.get(),
             repetitions: self.repetitions.get(),
             kv: self.kv.kind(),

@@ -7,7 +7,7 @@ mod side;
 
 use crate::{
     args::{EngineArguments, Kv},
-    commands::subject::SubjectArguments,
+    commands::subject::{SubjectArguments, TestArguments},
     errors::{Failure, Result},
     output::{Align, Output, Table},
 };
@@ -38,15 +38,8 @@ pub(crate) struct Arguments {
     gguf: PathBuf,
     #[command(flatten)]
     subject: SubjectArguments,
-    /// Tokens of the prompt, one test for each; 0 leaves the test out
-    #[arg(short = 'p', long, value_name = "N,…", default_value = "512", value_delimiter = ',')]
-    prompt: Vec<usize>,
-    /// Tokens to generate, one test for each; 0 leaves the test out
-    #[arg(short = 'n', long = "predict", value_name = "N,…", default_value = "128", value_delimiter = ',')]
-    predict: Vec<usize>,
-    /// Positions that are in the cache before a test
-    #[arg(short, long, value_name = "N", default_value = "0")]
-    depth: usize,
+    #[command(flatten)]
+    tests: TestArguments,
     /// Rounds
     #[arg(short, long, value_name = "N", default_value = "5")]
     repetitions: NonZeroUsize,
@@ -111,7 +104,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<()> {
 impl Arguments {
     /// What is wrong before anything is started.
     fn check(&self) -> Result<()> {
-        if self.prompt.iter().chain(&self.predict).all(|&count| count == 0) {
+        if self.tests.prompt.iter().chain(&self.tests.predict).all(|&count| count == 0) {
             return Err(Failure::Usage("-p 0 and -n 0 leave nothing to measure".to_string()));
         }
         if !self.gguf.is_file() {
@@ -128,7 +121,7 @@ impl Arguments {
             let counts: Vec<String> = counts.map(|(_, count)| count.to_string()).collect();
             if counts.is_empty() { "0".to_string() } else { counts.join(",") }
         };
-        ["-p", &list(&self.prompt), "-n", &list(&self.predict), "-d", &self.depth.to_string()]
+        ["-p", &list(&self.tests.prompt), "-n", &list(&self.tests.predict), "-d", &self.tests.depth.to_string()]
             .map(OsString::from)
             .to_vec()
     }
@@ -154,7 +147,7 @@ impl Comparison {
         Comparison {
             test,
             n,
-            depth: arguments.depth,
+            depth: arguments.tests.depth,
             threads: arguments.engine.execution.threads(),
             qint_tokens_per_second: ours,
             qint_stddev: our_deviation,

@@ -9,6 +9,20 @@ use qint_std::{
 };
 use std::{ffi::OsString, path::PathBuf};
 
+/// How it is measured.
+#[derive(Debug, Args)]
+pub(crate) struct TestArguments {
+    /// Tokens of the prompt, one test for each; 0 leaves the test out
+    #[arg(short = 'p', long, value_name = "N,…", default_value = "512", value_delimiter = ',')]
+    pub(crate) prompt: Vec<usize>,
+    /// Tokens to generate, one test for each; 0 leaves the test out
+    #[arg(short = 'n', long = "predict", value_name = "N,…", default_value = "128", value_delimiter = ',')]
+    pub(crate) predict: Vec<usize>,
+    /// Positions that are in the cache before a test
+    #[arg(short, long, value_name = "N", default_value = "0")]
+    pub(crate) depth: usize,
+}
+
 /// MODEL or `--shape`.
 #[derive(Debug, Args)]
 pub(crate) struct SubjectArguments {
