@@ -1,38 +1,12 @@
 //! Memory whose lack is an error, not an abort.
 use crate::{Error, Result};
-use half::{f16, vec::HalfBitsVecExt};
 use std::fs;
+use zerocopy::FromZeros;
 
-/// Numbers that start as zero.
-pub(super) trait Zero: Clone {
-    /// `len` zeros from the system, which come to life page by page when they are used: a long context that stays short
-    /// costs little.
-    fn zeros(len: usize) -> Vec<Self>;
-}
-
-impl Zero for f32 {
-    fn zeros(len: usize) -> Vec<f32> {
-        vec![0.0; len]
-    }
-}
-
-impl Zero for i8 {
-    fn zeros(len: usize) -> Vec<i8> {
-        vec![0; len]
-    }
-}
-
-impl Zero for f16 {
-    fn zeros(len: usize) -> Vec<f16> {
-        vec![0u16; len].reinterpret_into()
-    }
-}
-
-/// `len` zeros for `what`.
-pub(super) fn zeroed<T: Zero>(len: usize, what: &str) -> Result<Vec<T>> {
-    // `zeros` would abort the process; whether there is room shows by trying.
-    Vec::<T>::new().try_reserve_exact(len).map_err(|_| short(what, len, size_of::<T>()))?;
-    Ok(T::zeros(len))
+/// `len` zeros for `what`, in one allocation. They are pages from the system, which come to life when they are used: a long
+/// context that stays short costs little.
+pub(super) fn zeroed<T: FromZeros>(len: usize, what: &str) -> Result<Vec<T>> {
+    T::new_vec_zeroed(len).map_err(|_| short(what, len, size_of::<T>()))
 }
 
 /// Makes `values` at least `len` long.
@@ -58,6 +32,7 @@ pub(crate) fn available() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use half::f16;
 
     #[test]
     fn what_is_not_there_is_an_error() {
