@@ -6,8 +6,15 @@
 
 // The C ABI of qint. docs/c-abi.md explains it.
 //
-// Every function but qint_abi, qint_version and qint_status_text returns QINT_OK or one of the other codes below; none of them
-// unwinds, aborts or prints. What the caller promises, and what nobody can check:
+// Every function but qint_abi, qint_version and qint_status_text returns QINT_OK or one of the other codes below; none unwinds.
+// A bug of the library that makes it panic is QINT_ERROR_UNEXPECTED, and Rust's panic hook writes a line about it to stderr;
+// nothing else is printed. If there is no memory for a session's positions, the workspace or logits, that is
+// QINT_ERROR_RESOURCES; if memory is so short that other, mostly small, requests fail, the process is aborted.
+//
+// Structs that start with struct_size: the caller sets it to sizeof, and it stays so. A library that knows more fields takes
+// those that the caller has not as zeros; one that knows fewer leaves the others alone.
+//
+// What the caller promises, and what nobody can check:
 //   - A pointer is null or points to as many elements as the length beside it says; they stay there during the call, and
 //     nobody else writes them meanwhile. A null pointer is allowed where the length is 0, or where it says so.
 //   - A callback returns: it neither throws nor jumps out.
@@ -23,16 +30,6 @@
 // Of the functions, structs and codes of this header. It grows when something is added; a change that breaks callers also
 // changes the library's file name.
 #define QINT_ABI 1
-
-#if defined(QINT_HOSTED)
-// Prompts do not get what belongs around a text, for example the start token.
-#define QINT_PLAIN_PROMPT 1
-#endif
-
-#if defined(QINT_HOSTED)
-// The model's end tokens do not end the text.
-#define QINT_IGNORE_END 2
-#endif
 
 #if defined(QINT_HOSTED)
 // The model wrote an end token.
@@ -57,6 +54,16 @@
 #if defined(QINT_HOSTED)
 // The callback asked for it.
 #define QINT_END_CALLBACK 4
+#endif
+
+#if defined(QINT_HOSTED)
+// Prompts do not get what belongs around a text, for example the start token.
+#define QINT_PLAIN_PROMPT 1
+#endif
+
+#if defined(QINT_HOSTED)
+// The model's end tokens do not end the text.
+#define QINT_IGNORE_END 2
 #endif
 
 #if defined(QINT_HOSTED)
@@ -126,7 +133,7 @@
 // A buffer of the wrong length; where the needed length is asked for, it was written.
 #define QINT_ERROR_LENGTH 5
 
-// struct_size is smaller than any version of the struct.
+// struct_size is smaller than any version of the struct, or cannot be that of an array's entries.
 #define QINT_ERROR_STRUCT_SIZE 6
 
 // A pointer that is not aligned for what it points to.
@@ -157,7 +164,7 @@
 #define QINT_ERROR_STATE 15
 
 #if defined(QINT_HOSTED)
-// Bytes of UTF-8 and how many they are.
+// Bytes of UTF-8 and how many they are. Fixed for ever: it has no struct_size.
 typedef struct qint_text {
   // The bytes; may be null if there are none.
   const char *data;
@@ -346,13 +353,8 @@ int32_t qint_last_error(char *text,
 #endif
 
 #if defined(QINT_HOSTED)
-// Fills in the usual options.
-int32_t qint_generate_defaults(struct qint_generate_options *options);
-#endif
-
-#if defined(QINT_HOSTED)
 // Appends a prompt to a session and writes on. `options`, `on_text` and `generated` may be null; qint_session_text gives the
-// whole text afterwards.
+// whole text afterwards. After an error the session is as before.
 int32_t qint_generate(uint64_t session,
                       const char *prompt,
                       size_t prompt_length,
@@ -364,7 +366,8 @@ int32_t qint_generate(uint64_t session,
 
 #if defined(QINT_HOSTED)
 // As qint_generate for `count` prompts at once, each with a session of its own of the same model: what single calls give, to
-// the last bit, but faster. `generated`, which may be null, has `count` entries, each with its struct_size set.
+// the last bit, but faster. `generated`, which may be null, has `count` entries, each with its struct_size set, to the same.
+// After an error all sessions are as before.
 int32_t qint_generate_batch(const uint64_t *sessions,
                             const struct qint_text *prompts,
                             size_t count,
@@ -372,6 +375,11 @@ int32_t qint_generate_batch(const uint64_t *sessions,
                             qint_on_text on_text,
                             void *user,
                             struct qint_generated *generated);
+#endif
+
+#if defined(QINT_HOSTED)
+// Fills in the usual options.
+int32_t qint_generate_defaults(struct qint_generate_options *options);
 #endif
 
 #if defined(QINT_HOSTED)
@@ -488,7 +496,7 @@ int32_t qint_session_truncate(uint64_t session, size_t length);
 #endif
 
 #if defined(QINT_HOSTED)
-// Appends tokens, at least one. After an error the session is as before, or shorter by whole chunks of 256 tokens.
+// Appends tokens, at least one. After an error the session is as before.
 int32_t qint_session_feed(uint64_t session, const uint32_t *tokens, size_t count);
 #endif
 

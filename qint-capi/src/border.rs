@@ -77,11 +77,13 @@ impl Caller {
         Ok(unsafe { slice::from_raw_parts_mut(pointer, length) })
     }
 
-    /// Where one value is written.
+    /// Writes one value.
     #[cfg(feature = "std")]
-    pub(crate) fn place<'c, T: Plain>(&'c self, pointer: *mut T, what: &str) -> Outcome<&'c mut T> {
-        let missing = || Failure::new(QINT_ERROR_NULL, format_args!("{what} is null"));
-        self.output(pointer, 1, what)?.first_mut().ok_or_else(missing)
+    pub(crate) fn store<T: Plain>(&self, pointer: *mut T, value: T, what: &str) -> Outcome {
+        check(pointer, 1, what)?;
+        // SAFETY: not null and aligned, just checked; there for the call, as the caller promised.
+        unsafe { pointer.write(value) };
+        Ok(())
     }
 
     /// A text.
@@ -90,45 +92,6 @@ impl Caller {
         let bytes = self.input(pointer.cast::<u8>(), length, what)?;
         core::str::from_utf8(bytes)
             .map_err(|error| Failure::new(QINT_ERROR_UTF8, format_args!("{what} is not UTF-8: {error}")))
-    }
-
-    /// A struct that starts with its own size.
-    pub(crate) fn sized<T: Versioned>(&self, pointer: *const T, what: &str) -> Outcome<T> {
-        self.expect_sized(pointer, what)?;
-        // SAFETY: not null, aligned, and its size says that all of it is there.
-        Ok(unsafe { pointer.read() })
-    }
-
-    /// Refuses a struct that is not there or too small.
-    pub(crate) fn expect_sized<T: Versioned>(&self, pointer: *const T, what: &str) -> Outcome {
-        check(pointer, 1, what)?;
-        // SAFETY: not null and aligned, just checked. Every sized struct starts with a u32, which the caller has to give.
-        let size = unsafe { pointer.cast::<u32>().read() } as usize;
-        T::check_size(size, what)
-    }
-
-    /// Writes a struct that starts with its own size, which the caller has filled in.
-    pub(crate) fn write_sized<T: Versioned>(&self, pointer: *mut T, value: T, what: &str) -> Outcome {
-        self.expect_sized(pointer, what)?;
-        // SAFETY: not null, aligned, and its size says that all of it is there.
-        unsafe { pointer.write(value) };
-        Ok(())
-    }
-}
-
-/// A struct of the header that starts with `struct_size`, a u32.
-///
-/// # Safety
-/// It is `repr(C)`, its first field is that u32, and any bits are a value of it.
-pub(crate) unsafe trait Versioned: Copy {
-    /// Refuses a size that is too small for this version of the struct. A later version may have more.
-    fn check_size(size: usize, what: &str) -> Outcome {
-        let needed = size_of::<Self>();
-        if size >= needed {
-            return Ok(());
-        }
-        let text = format_args!("{what}.struct_size is {size}, this version has {needed} bytes");
-        Err(Failure::new(crate::status::QINT_ERROR_STRUCT_SIZE, text))
     }
 }
 
@@ -146,7 +109,8 @@ macro_rules! plain {
 }
 plain! { u8 i8 u32 i32 u64 f32 usize }
 
-fn check<T>(pointer: *const T, length: usize, what: &str) -> Outcome {
+/// Refuses a pointer to `length` elements, at least one, that cannot be one.
+pub(crate) fn check<T>(pointer: *const T, length: usize, what: &str) -> Outcome {
     if pointer.is_null() {
         return Err(Failure::new(QINT_ERROR_NULL, format_args!("{what} is null")));
     }
@@ -164,13 +128,21 @@ fn check<T>(pointer: *const T, length: usize, what: &str) -> Outcome {
     Ok(())
 }
 
-/// Refuses an output that shares memory with another buffer. Takes addresses, before references to both exist.
-pub(crate) fn expect_apart(buffers: &[(&str, Range<usize>)], outputs: usize) -> Outcome {
+/// A buffer's name and the memory behind it.
+pub(crate) type Span<'n> = (&'n str, Range<usize>);
+
+/// Refuses an output, one of the first buffers, that shares memory with another. Takes addresses, before references to both
+/// exist.
+pub(crate) fn expect_apart(buffers: &[Span<'_>], outputs: usize) -> Outcome {
     for (i, (output, a)) in buffers.iter().enumerate().take(outputs) {
         for (other, b) in &buffers[i + 1..] {
-            if a.start < b.end && b.start < a.end {
-                return Err(Failure::new(QINT_ERROR_ARGUMENT, format_args!("{output} and {other} overlap")));
+            if a.start.max(b.start) >= a.end.min(b.end) {
+                continue;
             }
+            if b.end == usize::MAX {
+                return Err(Failure::new(QINT_ERROR_LENGTH, format_args!("{other} is longer than any memory")));
+            }
+            return Err(Failure::new(QINT_ERROR_ARGUMENT, format_args!("{output} and {other} overlap")));
         }
     }
     Ok(())

@@ -2,7 +2,7 @@
 //! behind.
 use crate::{
     border::{Caller, Outcome, answer},
-    session::write_text,
+    write::Destination,
 };
 use core::{cell::RefCell, ffi::c_char, fmt};
 
@@ -48,7 +48,7 @@ pub unsafe extern "C" fn qint_last_error(text: *mut c_char, capacity: usize, len
             (kept.bytes, kept.length)
         });
         let kept = str::from_utf8(&copy.0[..copy.1]).unwrap_or_default();
-        let outcome = write_text(caller, kept, text, capacity, length);
+        let outcome = Destination::text(text, capacity, length).write_text(caller, kept, ("", 0..0));
         set(format_args!("{kept}"));
         outcome
     };

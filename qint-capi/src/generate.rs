@@ -1,24 +1,23 @@
 //! Prompts into text, one or several at once, with a callback for every piece.
 use crate::{
-    border::{Caller, Failure, Outcome, Plain, Versioned, answer},
+    border::{Caller, Failure, Outcome, answer, expect_apart, span},
+    generate_options::{QINT_PLAIN_PROMPT, checked, defaults, qint_generate_options, qint_text, texts},
     handles,
+    model::LoadedModel,
     session::{SessionCell, State},
-    status::{QINT_ERROR_ARGUMENT, QINT_ERROR_NULL},
+    sized::{Entries, Versioned},
+    status::QINT_ERROR_ARGUMENT,
 };
-use core::ffi::{c_char, c_void};
-use qint_std::{
-    generate::{GenerateOptions, Generated, Reason, Request, generate_batch},
-    sample::SamplerSettings,
+use core::{
+    ffi::{c_char, c_void},
+    mem::offset_of,
+    ops::Range,
 };
+use qint_std::generate::{GenerateOptions, Generated, Reason, Request, generate_batch};
 use std::{
     ops::ControlFlow,
     sync::{Arc, MutexGuard, atomic::AtomicBool},
 };
-
-/// Prompts do not get what belongs around a text, for example the start token.
-pub const QINT_PLAIN_PROMPT: u32 = 1;
-/// The model's end tokens do not end the text.
-pub const QINT_IGNORE_END: u32 = 2;
 
 /// The model wrote an end token.
 pub const QINT_END_TOKEN: u32 = 0;
@@ -30,54 +29,6 @@ pub const QINT_END_LENGTH: u32 = 2;
 pub const QINT_END_CONTEXT: u32 = 3;
 /// The callback asked for it.
 pub const QINT_END_CALLBACK: u32 = 4;
-
-/// Bytes of UTF-8 and how many they are.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct qint_text {
-    /// The bytes; may be null if there are none.
-    pub data: *const c_char,
-    /// How many.
-    pub length: usize,
-}
-
-// SAFETY: a pointer and a number; any bits are values of them.
-unsafe impl Plain for qint_text {}
-
-/// How to write, and when to stop. qint_generate_defaults fills it in.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct qint_generate_options {
-    /// sizeof(qint_generate_options).
-    pub struct_size: u32,
-    /// QINT_PLAIN_PROMPT and QINT_IGNORE_END, or 0.
-    pub flags: u32,
-    /// The most tokens to write; 0 for as many as the session has room for.
-    pub max_tokens: u32,
-    /// Tokens to choose from; 0 for all.
-    pub top_k: u32,
-    /// 0 always takes the likeliest token.
-    pub temperature: f32,
-    /// Probability that the tokens to choose from have together; 1 for all.
-    pub top_p: f32,
-    /// Probability of a token to choose from, as part of the likeliest one's; 0 for all.
-    pub min_p: f32,
-    /// Above 0; logits of recent tokens are divided by it. 1 changes nothing.
-    pub repeat_penalty: f32,
-    /// How many tokens are recent.
-    pub repeat_last_n: u32,
-    /// Must be 0.
-    pub reserved: u32,
-    /// Where the random numbers begin.
-    pub seed: u64,
-    /// Texts that end the generation.
-    pub stop: *const qint_text,
-    /// How many.
-    pub stop_count: usize,
-}
-
-// SAFETY: repr(C), numbers and a pointer, struct_size comes first.
-unsafe impl Versioned for qint_generate_options {}
 
 /// How a generation ended.
 #[repr(C)]
@@ -98,7 +49,9 @@ pub struct qint_generated {
 }
 
 // SAFETY: repr(C), numbers only, struct_size comes first.
-unsafe impl Versioned for qint_generated {}
+unsafe impl Versioned for qint_generated {
+    const MIN_SIZE: usize = offset_of!(qint_generated, decode_nanoseconds) + size_of::<u64>();
+}
 
 /// Is given every piece of text once it is final: `user` as passed in, the number of the prompt (0 for a single one), and
 /// `length` bytes. Anything but 0 ends that text. It may call functions on other handles; on its own session they are
@@ -106,21 +59,8 @@ unsafe impl Versioned for qint_generated {}
 pub type qint_on_text =
     Option<unsafe extern "C" fn(user: *mut c_void, prompt: usize, text: *const c_char, length: usize) -> i32>;
 
-/// Fills in the usual options.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn qint_generate_defaults(options: *mut qint_generate_options) -> i32 {
-    let work = |caller: &Caller| {
-        if options.is_null() {
-            return Err(Failure::new(QINT_ERROR_NULL, format_args!("options is null")));
-        }
-        caller.write_sized(options, defaults(), "options")
-    };
-    // SAFETY: the header's promises, which this function asks for.
-    unsafe { answer(work) }
-}
-
 /// Appends a prompt to a session and writes on. `options`, `on_text` and `generated` may be null; qint_session_text gives the
-/// whole text afterwards.
+/// whole text afterwards. After an error the session is as before.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn qint_generate(
     session: u64,
@@ -133,14 +73,15 @@ pub unsafe extern "C" fn qint_generate(
 ) -> i32 {
     let work = |caller: &Caller| {
         let prompt = caller.text(prompt, prompt_length, "prompt")?;
-        run(caller, &[session], &[prompt], options, (on_text, user), generated)
+        run(caller, &[session], (&[prompt], 0..0), options, (on_text, user), generated)
     };
     // SAFETY: the header's promises, which this function asks for.
     unsafe { answer(work) }
 }
 
 /// As qint_generate for `count` prompts at once, each with a session of its own of the same model: what single calls give, to
-/// the last bit, but faster. `generated`, which may be null, has `count` entries, each with its struct_size set.
+/// the last bit, but faster. `generated`, which may be null, has `count` entries, each with its struct_size set, to the same.
+/// After an error all sessions are as before.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn qint_generate_batch(
     sessions: *const u64,
@@ -152,12 +93,13 @@ pub unsafe extern "C" fn qint_generate_batch(
     generated: *mut qint_generated,
 ) -> i32 {
     let work = |caller: &Caller| {
+        let array = span(prompts, count);
         let sessions = caller.input(sessions, count, "sessions")?;
         let prompts = texts(caller, caller.input(prompts, count, "prompts")?, "a prompt")?;
         if count == 0 {
             return Err(Failure::new(QINT_ERROR_ARGUMENT, format_args!("count is 0: give at least one prompt")));
         }
-        run(caller, sessions, &prompts, options, (on_text, user), generated)
+        run(caller, sessions, (&prompts, array), options, (on_text, user), generated)
     };
     // SAFETY: the header's promises, which this function asks for.
     unsafe { answer(work) }
@@ -166,49 +108,85 @@ pub unsafe extern "C" fn qint_generate_batch(
 fn run(
     caller: &Caller,
     sessions: &[u64],
-    prompts: &[&str],
+    (prompts, prompt_array): (&[&str], Range<usize>),
     options: *const qint_generate_options,
     on_text: (qint_on_text, *mut c_void),
     generated: *mut qint_generated,
 ) -> Outcome {
-    let options = if options.is_null() { defaults() } else { caller.sized(options, "options")? };
-    for index in 0..sessions.len() {
-        let entry = generated.wrapping_add(index);
-        if !generated.is_null() {
-            caller.expect_sized(entry, "generated")?;
+    let given = if options.is_null() { defaults() } else { caller.sized(options, "options")? };
+    let stop_array = caller.input(given.stop, given.stop_count, "options.stop")?;
+    let stop = texts(caller, stop_array, "a stop text")?;
+    let entries = match generated.is_null() {
+        true => None,
+        false => Some(Entries::new(caller, generated, sessions.len(), "generated")?),
+    };
+    if let Some(entries) = &entries {
+        let arrays = [
+            ("sessions", memory(sessions)),
+            ("prompts", prompt_array),
+            ("options", span(options, usize::from(!options.is_null()))),
+            ("options.stop", memory(stop_array)),
+        ];
+        let texts = [("a prompt", prompts), ("a stop text", &stop)];
+        let texts = texts.into_iter().flat_map(|(what, texts)| texts.iter().map(move |t| (what, memory(t.as_bytes()))));
+        for input in arrays.into_iter().chain(texts) {
+            expect_apart(&[("generated", entries.span()), input], 1)?;
         }
     }
+
     let cells = sessions.iter().map(|&handle| handles::session(handle)).collect::<Outcome<Vec<Arc<SessionCell>>>>()?;
     let Some(model) = cells.first().map(|cell| cell.model.clone()) else { return Ok(()) };
     if cells.iter().any(|cell| !Arc::ptr_eq(&cell.model, &model)) {
         return Err(Failure::new(QINT_ERROR_ARGUMENT, format_args!("the sessions belong to different models")));
     }
     let mut states = cells.iter().map(|cell| cell.lock()).collect::<Outcome<Vec<MutexGuard<'_, State>>>>()?;
+    let with_special = given.flags & QINT_PLAIN_PROMPT == 0;
+    let options = checked(&given, &stop, &model.model.config().eos)?;
     let tokenizer = model.tokenizer()?;
-    let with_special = options.flags & QINT_PLAIN_PROMPT == 0;
     let ids = prompts.iter().map(|prompt| Ok(tokenizer.encode(prompt, with_special)?)).collect::<Outcome<Vec<_>>>()?;
-    let options = checked(caller, &options, &model.model.config().eos)?;
-    let mut engine = None;
-    let mut requests = Vec::with_capacity(states.len());
-    for (state, prompt) in states.iter_mut().zip(&ids) {
-        let State { engine: own, session, logits, text } = &mut **state;
-        logits.clear();
-        text.clear();
-        engine.get_or_insert(own);
-        requests.push(Request { session, prompt, options: &options });
+    let results = write_on(&model, &mut states, &ids, &options, on_text)?;
+    if let Some(entries) = entries {
+        entries.write(results.iter().map(summary));
     }
-    let Some(engine) = engine else { return Ok(()) };
-    let never = AtomicBool::new(false);
-    let mut on_text = |index, text: &str| call_back(on_text, index, text);
-    let results = generate_batch(engine, model.model.weights(), tokenizer, &mut requests, &mut on_text, &never)?;
-    drop(requests);
-    for (index, (state, result)) in states.iter_mut().zip(results).enumerate() {
-        if !generated.is_null() {
-            caller.write_sized(generated.wrapping_add(index), summary(&result), "generated")?;
-        }
+    for (state, result) in states.iter_mut().zip(results) {
+        state.logits.clear();
         state.text = result.text;
     }
     Ok(())
+}
+
+/// After an error every session has as many positions as before: what was read or written until then is taken back.
+fn write_on(
+    model: &LoadedModel,
+    states: &mut [MutexGuard<'_, State>],
+    prompts: &[Vec<u32>],
+    options: &GenerateOptions,
+    on_text: (qint_on_text, *mut c_void),
+) -> Outcome<Vec<Generated>> {
+    let lengths: Vec<usize> = states.iter().map(|state| state.session.len()).collect();
+    let mut engine = None;
+    let mut requests = Vec::with_capacity(states.len());
+    for (state, prompt) in states.iter_mut().zip(prompts) {
+        let State { engine: own, session, .. } = &mut **state;
+        engine.get_or_insert(own);
+        requests.push(Request { session, prompt, options });
+    }
+    let Some(engine) = engine else { return Ok(Vec::new()) };
+    let never = AtomicBool::new(false);
+    let mut on_text = |index, text: &str| call_back(on_text, index, text);
+    let results =
+        generate_batch(engine, model.model.weights(), model.tokenizer()?, &mut requests, &mut on_text, &never);
+    drop(requests);
+    Ok(results.inspect_err(|_| {
+        for (state, length) in states.iter_mut().zip(lengths) {
+            state.session.truncate(length);
+        }
+    })?)
+}
+
+/// The memory behind a slice.
+fn memory<T>(slice: &[T]) -> Range<usize> {
+    span(slice.as_ptr(), slice.len())
 }
 
 fn call_back((on_text, user): (qint_on_text, *mut c_void), index: usize, text: &str) -> ControlFlow<()> {
@@ -222,7 +200,7 @@ fn summary(result: &Generated) -> qint_generated {
     let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
     let nanoseconds = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     qint_generated {
-        struct_size: size_of::<qint_generated>() as u32,
+        struct_size: 0, // stays the caller's
         reason: match result.reason {
             Reason::EndToken => QINT_END_TOKEN,
             Reason::Stop => QINT_END_STOP,
@@ -235,50 +213,4 @@ fn summary(result: &Generated) -> qint_generated {
         prompt_nanoseconds: nanoseconds(result.prompt_time),
         decode_nanoseconds: nanoseconds(result.decode_time),
     }
-}
-
-fn defaults() -> qint_generate_options {
-    let sampler = SamplerSettings::default();
-    qint_generate_options {
-        struct_size: size_of::<qint_generate_options>() as u32,
-        flags: 0,
-        max_tokens: 0,
-        top_k: sampler.top_k as u32,
-        temperature: sampler.temperature,
-        top_p: sampler.top_p,
-        min_p: sampler.min_p,
-        repeat_penalty: sampler.repeat_penalty,
-        repeat_last_n: sampler.repeat_last_n as u32,
-        reserved: 0,
-        seed: sampler.seed,
-        stop: core::ptr::null(),
-        stop_count: 0,
-    }
-}
-
-fn checked(caller: &Caller, options: &qint_generate_options, end_tokens: &[u32]) -> Outcome<GenerateOptions> {
-    if options.flags & !(QINT_PLAIN_PROMPT | QINT_IGNORE_END) != 0 || options.reserved != 0 {
-        let text = format_args!("options.flags are {}, reserved is {}", options.flags, options.reserved);
-        return Err(Failure::new(QINT_ERROR_ARGUMENT, text));
-    }
-    let stop = texts(caller, caller.input(options.stop, options.stop_count, "options.stop")?, "a stop text")?;
-    Ok(GenerateOptions {
-        max_tokens: (options.max_tokens > 0).then_some(options.max_tokens as usize),
-        sampler: SamplerSettings {
-            temperature: options.temperature,
-            top_k: options.top_k as usize,
-            top_p: options.top_p,
-            min_p: options.min_p,
-            repeat_penalty: options.repeat_penalty,
-            repeat_last_n: options.repeat_last_n as usize,
-            seed: options.seed,
-        },
-        stop: stop.into_iter().map(str::to_owned).collect(),
-        end_tokens: end_tokens.to_vec(),
-        ignore_end: options.flags & QINT_IGNORE_END != 0,
-    })
-}
-
-fn texts<'c>(caller: &'c Caller, texts: &[qint_text], what: &str) -> Outcome<Vec<&'c str>> {
-    texts.iter().map(|text| caller.text(text.data, text.length, what)).collect()
 }

@@ -4,13 +4,15 @@
 //! |---|---|
 //! | `status` | the codes that functions return |
 //! | `border` | what stands between C and Rust: panics caught, pointers checked, errors turned into codes |
+//! | `sized` | structs that start with their own size |
+//! | `write` | texts and ids of a length that the caller asks for |
 //! | `raw` | products and dequantization on the caller's buffers; all that there is without `std` |
 //! | `quantize` | f32 rows into panels |
 //! | `error_text` | the sentence about the last error of a thread |
 //! | `handles` | numbers that stand for models and sessions |
 //! | `model` | models, tokenizers, embeddings |
 //! | `session` | sequences: tokens in, logits out |
-//! | `generate` | prompts into text, one or several at once |
+//! | `generate`, `generate_options` | prompts into text, one or several at once |
 //!
 //! The invariant: whatever numbers and pointers a caller who keeps the header's promises passes in, a function returns a code.
 //! Rust code only ever sees checked slices; a panic that happens nevertheless is a code too.
@@ -25,6 +27,8 @@ mod error_text;
 #[cfg(feature = "std")]
 mod generate;
 #[cfg(feature = "std")]
+mod generate_options;
+#[cfg(feature = "std")]
 mod handles;
 #[cfg(feature = "std")]
 mod model;
@@ -33,12 +37,15 @@ mod quantize;
 mod raw;
 #[cfg(feature = "std")]
 mod session;
+mod sized;
 mod status;
+#[cfg(feature = "std")]
+mod write;
 
 pub use raw::*;
 pub use status::*;
 #[cfg(feature = "std")]
-pub use {error_text::*, generate::*, model::*, quantize::*, session::*};
+pub use {error_text::*, generate::*, generate_options::*, model::*, quantize::*, session::*};
 
 use core::ffi::c_char;
 

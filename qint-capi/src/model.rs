@@ -1,11 +1,12 @@
 //! Models: loaded once, shared by any number of sessions and threads.
 use crate::{
-    border::{Caller, Failure, Outcome, Versioned, answer, answer_without_pointers, expect_apart, span},
+    border::{Caller, Failure, Outcome, answer, answer_without_pointers, expect_apart, span},
     handles::{self, Object},
-    session::write_items,
+    sized::Versioned,
     status::{QINT_ERROR_ARGUMENT, QINT_ERROR_NULL, QINT_ERROR_STATE},
+    write::Destination,
 };
-use core::ffi::c_char;
+use core::{ffi::c_char, mem::offset_of};
 use qint_std::{container::Container, mapping::Loading, model::Model, tokenizer::Tokenizer};
 use std::{path::Path, sync::Arc};
 
@@ -57,16 +58,21 @@ pub struct qint_model_info {
 }
 
 // SAFETY: repr(C), numbers only, struct_size comes first.
-unsafe impl Versioned for qint_model_info {}
+unsafe impl Versioned for qint_model_info {
+    const MIN_SIZE: usize = offset_of!(qint_model_info, bytes) + size_of::<u64>();
+}
 
 /// Opens a container, a GGUF file or a Hugging Face directory and gives out a handle. `path` has `path_length` bytes; `flags` is
 /// 0 or QINT_READ.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn qint_model_open(path: *const c_char, path_length: usize, flags: u32, model: *mut u64) -> i32 {
     let work = |caller: &Caller| {
-        let place = caller.place(model, "model")?;
-        *place = 0;
+        expect_apart(&[("model", span(model, 1)), ("path", span(path, path_length))], 1)?;
+        caller.store(model, 0, "model")?;
         let path = caller.text(path, path_length, "path")?;
+        if path.contains('\0') {
+            return Err(Failure::new(QINT_ERROR_ARGUMENT, format_args!("path has a zero in it, which no path has")));
+        }
         let loading = match flags {
             0 => Loading::Map,
             QINT_READ => Loading::Read,
@@ -75,8 +81,7 @@ pub unsafe extern "C" fn qint_model_open(path: *const c_char, path_length: usize
             }
         };
         let loaded = LoadedModel::new(Model::open(Path::new(path), loading)?)?;
-        *place = handles::insert(Object::Model(Arc::new(loaded)));
-        Ok(())
+        caller.store(model, handles::insert(Object::Model(Arc::new(loaded))), "model")
     };
     // SAFETY: the header's promises, which this function asks for.
     unsafe { answer(work) }
@@ -87,12 +92,10 @@ pub unsafe extern "C" fn qint_model_open(path: *const c_char, path_length: usize
 pub unsafe extern "C" fn qint_model_from_memory(bytes: *const u8, length: usize, model: *mut u64) -> i32 {
     let work = |caller: &Caller| {
         expect_apart(&[("model", span(model, 1)), ("bytes", span(bytes, length))], 1)?;
-        let place = caller.place(model, "model")?;
-        *place = 0;
+        caller.store(model, 0, "model")?;
         let bytes = caller.input(bytes, length, "bytes")?;
         let loaded = LoadedModel::new(Model::from_container(Container::from_bytes(bytes)?)?)?;
-        *place = handles::insert(Object::Model(Arc::new(loaded)));
-        Ok(())
+        caller.store(model, handles::insert(Object::Model(Arc::new(loaded))), "model")
     };
     // SAFETY: the header's promises, which this function asks for.
     unsafe { answer(work) }
@@ -112,7 +115,7 @@ pub unsafe extern "C" fn qint_model_describe(model: u64, info: *mut qint_model_i
         let config = &loaded.model.config().architecture;
         let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
         let filled = qint_model_info {
-            struct_size: size_of::<qint_model_info>() as u32,
+            struct_size: 0, // stays the caller's
             vocabulary: number(config.vocabulary),
             hidden: number(config.hidden),
             layers: number(config.layers),
@@ -144,7 +147,8 @@ pub unsafe extern "C" fn qint_tokenize(
             return Err(Failure::new(QINT_ERROR_ARGUMENT, format_args!("flags are {flags}, 0 or 1 is allowed")));
         }
         let encoded = loaded.tokenizer()?.encode(caller.text(text, text_length, "text")?, flags == QINT_SPECIAL)?;
-        write_items(caller, &encoded, ("ids", ids, capacity), count)
+        let destination = Destination { what: "ids", to: ids, capacity, count };
+        destination.write(caller, &encoded, None, ("text", span(text, text_length)))
     };
     // SAFETY: the header's promises, which this function asks for.
     unsafe { answer(work) }
@@ -164,7 +168,7 @@ pub unsafe extern "C" fn qint_detokenize(
     let work = |caller: &Caller| {
         let loaded = handles::model(model)?;
         let decoded = loaded.tokenizer()?.decode(caller.input(ids, count, "ids")?, true)?;
-        crate::session::write_text(caller, &decoded, text, capacity, length)
+        Destination::text(text, capacity, length).write_text(caller, &decoded, ("ids", span(ids, count)))
     };
     // SAFETY: the header's promises, which this function asks for.
     unsafe { answer(work) }

@@ -1,8 +1,10 @@
 //! Quantized matrices on the caller's buffers: sizes, products, and back to f32. Nothing here allocates or keeps state.
 use crate::{
-    border::{Caller, Failure, Outcome, Versioned, answer, expect_apart, span},
+    border::{Caller, Failure, Outcome, Span, answer, expect_apart, span},
+    sized::Versioned,
     status::{QINT_ERROR_ARGUMENT, QINT_ERROR_LENGTH},
 };
+use core::mem::offset_of;
 use qint_core::{
     activation::{ActivationBlock, ActivationFormat, Activations, SUM_COLS, Transform, padded_tokens, quantize_tokens},
     backend::Backend,
@@ -90,19 +92,26 @@ pub struct qint_matrix {
 }
 
 // SAFETY: repr(C), numbers only, struct_size comes first.
-unsafe impl Versioned for qint_shape {}
+unsafe impl Versioned for qint_shape {
+    const MIN_SIZE: usize = offset_of!(qint_shape, reserved) + size_of::<u32>();
+}
 // SAFETY: repr(C), numbers only, struct_size comes first.
-unsafe impl Versioned for qint_sizes {}
+unsafe impl Versioned for qint_sizes {
+    const MIN_SIZE: usize = offset_of!(qint_sizes, workspace) + size_of::<usize>();
+}
 // SAFETY: repr(C), numbers and pointers, struct_size comes first.
-unsafe impl Versioned for qint_matrix {}
+unsafe impl Versioned for qint_matrix {
+    const MIN_SIZE: usize = offset_of!(qint_matrix, row_scales_length) + size_of::<usize>();
+}
 
 /// The sizes of a matrix's buffers, and of the workspace of a product with `tokens` tokens, at least 1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn qint_matrix_sizes(shape: *const qint_shape, tokens: usize, sizes: *mut qint_sizes) -> i32 {
     let work = |caller: &Caller| {
+        expect_apart(&[("sizes", span(sizes, 1)), ("shape", span(shape, 1))], 1)?;
         let form = Form::new(&caller.sized(shape, "shape")?)?;
         let filled = qint_sizes {
-            struct_size: size_of::<qint_sizes>() as u32,
+            struct_size: 0, // stays the caller's
             padded_cols: form.layout.padded_cols() as u32,
             panels: form.layout.panels_bytes(),
             row_scales: form.layout.padded_rows(),
@@ -232,15 +241,12 @@ impl Form {
     }
 }
 
-/// A name and the memory behind it.
-type Span = (&'static str, core::ops::Range<usize>);
-
 /// A matrix in the caller's memory.
 struct View;
 
 impl View {
     #[allow(clippy::new_ret_no_self)]
-    fn new<'c>(caller: &'c Caller, matrix: *const qint_matrix) -> Outcome<(Form, QMatrix<'c>, [Span; 2])> {
+    fn new<'c>(caller: &'c Caller, matrix: *const qint_matrix) -> Outcome<(Form, QMatrix<'c>, [Span<'static>; 2])> {
         let matrix = caller.sized(matrix, "matrix")?;
         let form = Form::new(&caller.sized(matrix.shape, "matrix.shape")?)?;
         if matrix.reserved != 0 {

@@ -1,11 +1,13 @@
 //! Sessions: one sequence each, with threads and working memory of its own. Tokens go in, logits come out.
 use crate::{
-    border::{Caller, Failure, Outcome, Plain, Versioned, answer, answer_without_pointers},
+    border::{Caller, Failure, Outcome, answer, answer_without_pointers, expect_apart, span},
     handles::{self, Object},
     model::LoadedModel,
+    sized::Versioned,
     status::{QINT_ERROR_ARGUMENT, QINT_ERROR_BUSY, QINT_ERROR_LENGTH, QINT_ERROR_STATE, QINT_ERROR_UNEXPECTED},
+    write::Destination,
 };
-use core::ffi::c_char;
+use core::{ffi::c_char, mem::offset_of};
 use qint_core::{backend::Backend, llama::KvKind};
 use qint_std::engine::{Engine, EngineOptions, Session};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
@@ -36,7 +38,9 @@ pub struct qint_session_options {
 }
 
 // SAFETY: repr(C), numbers and a pointer, struct_size comes first.
-unsafe impl Versioned for qint_session_options {}
+unsafe impl Versioned for qint_session_options {
+    const MIN_SIZE: usize = offset_of!(qint_session_options, backend_length) + size_of::<usize>();
+}
 
 /// How far a session is.
 #[repr(C)]
@@ -53,7 +57,9 @@ pub struct qint_session_info {
 }
 
 // SAFETY: repr(C), numbers only, struct_size comes first.
-unsafe impl Versioned for qint_session_info {}
+unsafe impl Versioned for qint_session_info {
+    const MIN_SIZE: usize = offset_of!(qint_session_info, capacity) + size_of::<u32>();
+}
 
 /// A session that one call at a time uses.
 pub(crate) struct SessionCell {
@@ -87,14 +93,19 @@ impl SessionCell {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn qint_session_new(model: u64, options: *const qint_session_options, session: *mut u64) -> i32 {
     let work = |caller: &Caller| {
-        let place = caller.place(session, "session")?;
-        *place = 0;
+        let given = if options.is_null() { Ok(None) } else { caller.sized(options, "options").map(Some) };
+        let (name, name_length) = match &given {
+            Ok(Some(given)) => (given.backend, given.backend_length),
+            _ => (core::ptr::null(), 0),
+        };
+        let (place, options) = (("session", span(session, 1)), ("options", span(options, 1)));
+        expect_apart(&[place, options, ("options.backend", span(name, name_length))], 1)?;
+        caller.store(session, 0, "session")?;
         let model = handles::model(model)?;
         let config = &model.model.config().architecture;
         let mut engine_options = EngineOptions::default();
         let (mut capacity, mut kind) = (0, KvKind::F16);
-        if !options.is_null() {
-            let options = caller.sized(options, "options")?;
+        if let Some(options) = given? {
             engine_options.threads = (options.threads > 0).then_some(options.threads as usize);
             engine_options.backend = backend(caller, &options)?;
             capacity = options.capacity as usize;
@@ -107,8 +118,8 @@ pub unsafe extern "C" fn qint_session_new(model: u64, options: *const qint_sessi
             logits: Vec::new(),
             text: String::new(),
         };
-        *place = handles::insert(Object::Session(Arc::new(SessionCell { model, state: Mutex::new(state) })));
-        Ok(())
+        let cell = SessionCell { model, state: Mutex::new(state) };
+        caller.store(session, handles::insert(Object::Session(Arc::new(cell))), "session")
     };
     // SAFETY: the header's promises, which this function asks for.
     unsafe { answer(work) }
@@ -128,7 +139,7 @@ pub unsafe extern "C" fn qint_session_describe(session: u64, info: *mut qint_ses
         let state = cell.lock()?;
         let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
         let filled = qint_session_info {
-            struct_size: size_of::<qint_session_info>() as u32,
+            struct_size: 0, // stays the caller's
             threads: number(state.engine.threads()),
             length: number(state.session.len()),
             capacity: number(state.session.capacity()),
@@ -155,7 +166,7 @@ pub extern "C" fn qint_session_truncate(session: u64, length: usize) -> i32 {
     })
 }
 
-/// Appends tokens, at least one. After an error the session is as before, or shorter by whole chunks of 256 tokens.
+/// Appends tokens, at least one. After an error the session is as before.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn qint_session_feed(session: u64, tokens: *const u32, count: usize) -> i32 {
     let work = |caller: &Caller| {
@@ -163,8 +174,10 @@ pub unsafe extern "C" fn qint_session_feed(session: u64, tokens: *const u32, cou
         let mut state = cell.lock()?;
         let tokens = caller.input(tokens, count, "tokens")?;
         let State { engine, session, logits, .. } = &mut *state;
-        logits.clear();
-        *logits = engine.prompt(cell.model.model.weights(), session, tokens)?;
+        let length = session.len();
+        // A prompt goes in by chunks: those before the one that failed are taken back.
+        *logits =
+            engine.prompt(cell.model.model.weights(), session, tokens).inspect_err(|_| session.truncate(length))?;
         Ok(())
     };
     // SAFETY: the header's promises, which this function asks for.
@@ -201,7 +214,7 @@ pub unsafe extern "C" fn qint_session_text(
     let work = |caller: &Caller| {
         let cell = handles::session(session)?;
         let state = cell.lock()?;
-        write_text(caller, &state.text, text, capacity, length)
+        Destination::text(text, capacity, length).write_text(caller, &state.text, ("", 0..0))
     };
     // SAFETY: the header's promises, which this function asks for.
     unsafe { answer(work) }
@@ -230,32 +243,4 @@ fn expect_length(what: &str, given: usize, needed: usize) -> Outcome {
         return Ok(());
     }
     Err(Failure::new(QINT_ERROR_LENGTH, format_args!("{what} has {given} elements, {needed} are needed")))
-}
-
-/// Writes items and how many they are.
-pub(crate) fn write_items<T: Plain>(
-    caller: &Caller,
-    items: &[T],
-    (what, to, capacity): (&str, *mut T, usize),
-    count: *mut usize,
-) -> Outcome {
-    if !count.is_null() {
-        *caller.place(count, "the count")? = items.len();
-    }
-    if items.len() > capacity {
-        let text = format_args!("{what} has room for {capacity} elements, {} are needed", items.len());
-        return Err(Failure::new(QINT_ERROR_LENGTH, text));
-    }
-    caller.output(to, items.len(), what)?.copy_from_slice(items);
-    Ok(())
-}
-
-/// Writes a text, a zero after it if there is room, and its length.
-pub(crate) fn write_text(caller: &Caller, text: &str, to: *mut c_char, capacity: usize, length: *mut usize) -> Outcome {
-    write_items(caller, text.as_bytes(), ("text", to.cast::<u8>(), capacity), length)?;
-    if capacity > text.len() {
-        let to = caller.output(to.cast::<u8>(), capacity, "text")?;
-        to[text.len()] = 0;
-    }
-    Ok(())
 }

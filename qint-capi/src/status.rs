@@ -14,7 +14,7 @@ pub const QINT_ERROR_NULL: i32 = 3;
 pub const QINT_ERROR_HANDLE: i32 = 4;
 /// A buffer of the wrong length; where the needed length is asked for, it was written.
 pub const QINT_ERROR_LENGTH: i32 = 5;
-/// struct_size is smaller than any version of the struct.
+/// struct_size is smaller than any version of the struct, or cannot be that of an array's entries.
 pub const QINT_ERROR_STRUCT_SIZE: i32 = 6;
 /// A pointer that is not aligned for what it points to.
 pub const QINT_ERROR_ALIGNMENT: i32 = 7;
@@ -45,7 +45,7 @@ pub extern "C" fn qint_status_text(code: i32) -> *const c_char {
         QINT_ERROR_NULL => c"null pointer",
         QINT_ERROR_HANDLE => c"not a live handle",
         QINT_ERROR_LENGTH => c"buffer of the wrong length",
-        QINT_ERROR_STRUCT_SIZE => c"struct_size is too small",
+        QINT_ERROR_STRUCT_SIZE => c"struct_size is wrong",
         QINT_ERROR_ALIGNMENT => c"misaligned pointer",
         QINT_ERROR_UTF8 => c"text is not UTF-8",
         QINT_ERROR_NOT_FOUND => c"file not found",

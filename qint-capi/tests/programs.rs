@@ -1,9 +1,10 @@
-//! C programs that are linked with the libraries or load them do what Rust does, and leave nothing behind.
+//! C programs that are linked with the libraries or load them do what Rust does, and lose no memory.
 #![allow(clippy::expect_used, clippy::panic)]
 mod shared;
 
 use shared::{ROOT, compile, container, has, libraries};
 use std::{
+    io::Write,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -43,7 +44,7 @@ fn a_program_linked_either_way_writes_the_same() {
     assert_eq!(run(Command::new(&program).arg(&model)), dynamic);
     assert!(dynamic.contains("\n16 tokens\n") && dynamic.contains("is the likeliest"), "{dynamic}");
 
-    // Every byte is given back, and none is touched that should not be.
+    // No errors, and no memory definitely or indirectly lost; possibly lost in the tables of tests/valgrind.supp is suppressed.
     if !has("valgrind") {
         return;
     }
@@ -61,6 +62,10 @@ fn pkg_config_knows_what_is_installed() {
     }
     let prefix = tempfile::tempdir().expect("a directory");
     run(Command::new(Path::new(ROOT).join("install")).arg(prefix.path()).arg(libraries()));
+    let (empty, other) = (prefix.path().join("empty"), prefix.path().join("other"));
+    std::fs::create_dir(&empty).expect("a directory");
+    let failed = Command::new(Path::new(ROOT).join("install")).arg(&other).arg(&empty).output().expect("install runs");
+    assert!(!failed.status.success() && !other.exists(), "without a library nothing is installed");
     let pkg_config = |what: &str| {
         let mut command = Command::new("pkg-config");
         run(command.env("PKG_CONFIG_PATH", prefix.path().join("lib/pkgconfig")).args([what, "qint"]))
@@ -82,8 +87,21 @@ fn loading_and_unloading_adds_no_memory() {
     let directory = tempfile::tempdir().expect("a directory");
     let model = container(directory.path());
     let program = program(directory.path(), "loaded.c", &["-ldl"]);
-    let cycles = if std::env::var_os("QINT_LONG_TESTS").is_some() { "1000" } else { "100" };
-    let said = run(Command::new(program).arg(libraries().join("libqint_capi.so")).arg(&model).arg(cycles));
-    let added: i64 = said.split(' ').nth(2).and_then(|pages| pages.parse().ok()).expect("a number of pages");
-    assert!(added < 256, "{said}");
+    let cycles = if std::env::var_os("QINT_LONG_TESTS").is_some() { "1000" } else { "200" };
+    let library = libraries().join("libqint_capi.so");
+    // After the warm-up, in all cycles together. The allocator's own steps are larger in some runs; what is lost is lost in all.
+    let mut fewest = i64::MAX;
+    for _ in 0..3 {
+        let said = run(Command::new(&program).arg(&library).arg(&model).arg(cycles));
+        let added = said.split(' ').nth(2).expect("a number of pages");
+        if added == "unknown" {
+            let _ = writeln!(std::io::stderr(), "SKIP: this system does not tell how much memory a process has");
+            return;
+        }
+        fewest = fewest.min(added.parse().expect("a number of pages"));
+        if fewest <= 16 {
+            return;
+        }
+    }
+    panic!("{cycles} cycles added {fewest} pages at least");
 }

@@ -1,7 +1,9 @@
 // The library is found and loaded while the program runs: cc loaded.c (with -ldl where that is a library of its own).
 //
 // usage: loaded LIBRARY MODEL.qint.safetensors [CYCLES]
-// Loads, uses and unloads it CYCLES times (once, if not given) and prints the memory that was added after the first tenth.
+// Loads, uses and unloads it CYCLES times (once, if not given) and prints how many pages the last tenth of the cycles needs more
+// than the second tenth, each counted at its smallest, or "unknown" where the system does not tell.
+#include <limits.h>
 #include <qint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,17 +28,17 @@ static void find(library_t library, const char *name, void *function) {
     void *found = dlsym(library, name);
     memcpy(function, &found, sizeof found);
 }
-// Pages in memory, where the system tells.
+// Pages of the process's own in memory, where the system tells: those of files come and go as the system likes.
 static long resident(void) {
-    long all = 0, pages = 0;
+    long all = 0, pages = 0, files = 0;
     FILE *file = fopen("/proc/self/statm", "r");
     if (file != NULL) {
-        if (fscanf(file, "%ld %ld", &all, &pages) != 2) {
-            pages = 0;
+        if (fscanf(file, "%ld %ld %ld", &all, &pages, &files) != 3) {
+            pages = files = 0;
         }
         fclose(file);
     }
-    return pages;
+    return pages - files;
 }
 #endif
 
@@ -79,7 +81,7 @@ int main(int argc, char **argv) {
         fail("usage: loaded LIBRARY MODEL.qint.safetensors [CYCLES]");
     }
     const long cycles = argc > 3 ? atol(argv[3]) : 1;
-    long before = 0;
+    long before = LONG_MAX, after = LONG_MAX;
     for (long cycle = 0; cycle < cycles; cycle++) {
         library_t library = load(argv[1]);
         if (library == NULL) {
@@ -87,10 +89,18 @@ int main(int argc, char **argv) {
         }
         use(library, argv[2]);
         unload(library);
-        if (cycle == cycles / 10) {
-            before = resident();
+        const long pages = resident();
+        if (cycle >= cycles / 10 && cycle <= cycles / 5 && pages < before) {
+            before = pages;
+        }
+        if (cycle >= cycles - 1 - cycles / 10 && pages < after) {
+            after = pages;
         }
     }
-    printf("%ld cycles, %ld pages added\n", cycles, resident() - before);
+    if (after == 0) {
+        printf("%ld cycles, unknown pages added\n", cycles);
+    } else {
+        printf("%ld cycles, %ld pages added\n", cycles, after - before);
+    }
     return 0;
 }

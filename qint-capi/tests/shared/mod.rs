@@ -135,6 +135,11 @@ pub(crate) fn generated() -> qint_generated {
     qint_generated { struct_size, reason: 9, prompt_tokens: 0, tokens: 0, prompt_nanoseconds: 0, decode_nanoseconds: 0 }
 }
 
+pub(crate) fn sizes() -> qint_sizes {
+    let struct_size = size_of::<qint_sizes>() as u32;
+    qint_sizes { struct_size, padded_cols: 0, panels: 0, row_scales: 0, workspace: 0 }
+}
+
 /// A quantized matrix made by the ABI, and what it was made from.
 pub(crate) struct Raw {
     pub(crate) shape: qint_shape,
@@ -156,8 +161,7 @@ impl Raw {
             activation_block: 256,
             reserved: 0,
         };
-        let struct_size = size_of::<qint_sizes>() as u32;
-        let mut sizes = qint_sizes { struct_size, padded_cols: 0, panels: 0, row_scales: 0, workspace: 0 };
+        let mut sizes = sizes();
         // SAFETY: valid pointers.
         assert_eq!(unsafe { qint_matrix_sizes(&shape, tokens, &mut sizes) }, QINT_OK, "{}", last_error());
         let weights: Vec<f32> = (0..rows * cols).map(|i| ((i * 37 % 101) as f32 - 50.0) / 64.0).collect();

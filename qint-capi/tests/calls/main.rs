@@ -1,6 +1,12 @@
 //! What the ABI gives is what the Rust crates give, to the last bit, from one thread or many.
 #![allow(unsafe_code, clippy::undocumented_unsafe_blocks, clippy::expect_used, clippy::unwrap_used)]
+#[path = "../shared/mod.rs"]
 mod shared;
+
+mod errors;
+mod products;
+mod threads;
+mod versions;
 
 use qint_capi::*;
 use qint_core::llama::KvKind;
@@ -9,11 +15,10 @@ use qint_std::{
     mapping::Loading,
     model::Model,
 };
-use shared::{Fixture, Raw, generate_options, generated, last_error, session};
+use shared::{Fixture, generate_options, generated, last_error, session};
 use std::{
     ffi::{c_char, c_void},
-    ptr::{null, null_mut},
-    thread,
+    ptr::null_mut,
 };
 
 const PROMPT: &str = "Shall I compare thee";
@@ -118,31 +123,6 @@ fn a_batch_gives_what_its_prompts_give_alone_and_a_callback_ends_its_own() {
     }
 }
 
-unsafe extern "C" fn interfere(user: *mut c_void, _: usize, _: *const c_char, _: usize) -> i32 {
-    let codes = unsafe { &mut *user.cast::<(u64, Vec<i32>)>() };
-    codes.1.push(qint_session_truncate(codes.0, 0));
-    if codes.1.len() == 1 {
-        codes.1.push(qint_session_free(codes.0));
-    }
-    0
-}
-
-#[test]
-fn a_session_that_is_in_use_is_busy_and_may_be_freed() {
-    let fixture = Fixture::new();
-    let used = session(fixture.model, 2, 64);
-    let options = qint_generate_options { max_tokens: 8, seed: 5, ..generate_options() };
-    let mut codes = (used, Vec::<i32>::new());
-    let user = (&raw mut codes).cast::<c_void>();
-    let code = unsafe {
-        qint_generate(used, PROMPT.as_ptr().cast(), PROMPT.len(), &options, Some(interfere), user, null_mut())
-    };
-    assert_eq!(code, QINT_OK);
-    assert_eq!(codes.1[..2], [QINT_ERROR_BUSY, QINT_OK]);
-    assert!(codes.1[2..].iter().all(|&code| code == QINT_ERROR_HANDLE));
-    assert_eq!(qint_session_free(used), QINT_ERROR_HANDLE);
-}
-
 #[test]
 fn texts_are_cut_nowhere_and_lengths_are_told() {
     let fixture = Fixture::new();
@@ -158,77 +138,9 @@ fn texts_are_cut_nowhere_and_lengths_are_told() {
     assert_eq!((&text[..length], text[length]), (PROMPT.as_bytes(), 7), "no room for a zero");
     assert_eq!(decode(text.as_mut_ptr(), 64, &mut length), QINT_OK);
     assert_eq!(text[length], 0);
+    assert_eq!((decode(text.as_mut_ptr(), usize::MAX, &mut length), text[length]), (QINT_OK, 0), "only a number");
     let version = unsafe { std::ffi::CStr::from_ptr(qint_version()) };
     assert_eq!(version.to_str().unwrap(), env!("CARGO_PKG_VERSION"));
     let names = (-1..17).map(|code| unsafe { std::ffi::CStr::from_ptr(qint_status_text(code)) }.to_owned());
     assert_eq!(names.collect::<std::collections::HashSet<_>>().len(), 17, "every code has its own text");
-}
-
-#[test]
-fn products_are_those_of_the_reference() {
-    for codec in [QINT_Q8, QINT_Q4, QINT_Q4_LINEAR, QINT_Q2, QINT_Q2_LINEAR, QINT_Q1] {
-        let (rows, cols, tokens) = (37, 300, 5);
-        let raw = Raw::new(rows, cols, codec, tokens);
-        let matrix = raw.matrix();
-        let x: Vec<f32> = (0..tokens * cols as usize).map(|i| (i * 29 % 53) as f32 / 16.0 - 1.5).collect();
-        let mut y = vec![0.0f32; tokens * rows as usize];
-        let mut workspace = vec![0.0f32; raw.sizes.workspace];
-        let (w, n) = (workspace.as_mut_ptr(), workspace.len());
-        let code = unsafe { qint_matmul(&matrix, tokens, x.as_ptr(), x.len(), y.as_mut_ptr(), y.len(), w, n) };
-        assert_eq!(code, QINT_OK, "{}", last_error());
-        let mut weights = vec![0.0f32; raw.sizes.padded_cols as usize];
-        for (token, (x, y)) in x.chunks(cols as usize).zip(y.chunks(rows as usize)).enumerate() {
-            let mut one = vec![0.0f32; rows as usize];
-            let code = unsafe { qint_matvec(&matrix, x.as_ptr(), x.len(), one.as_mut_ptr(), one.len(), w, n) };
-            assert_eq!((code, &one[..]), (QINT_OK, y), "token {token}");
-            for (row, &y) in y.iter().enumerate() {
-                let code = unsafe { qint_dequantize_row(&matrix, row, weights.as_mut_ptr(), weights.len()) };
-                assert_eq!(code, QINT_OK);
-                // Only the rounding of activations, a 254th of the largest at most, is between the two.
-                let exact: f64 = x.iter().zip(&weights).map(|(&x, &w)| f64::from(x) * f64::from(w)).sum();
-                let scale: f64 = weights.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>().sqrt() * 30.0;
-                assert!((f64::from(y) - exact).abs() < 0.02 * scale, "codec {codec}: {y} for {exact}");
-            }
-        }
-        if codec == QINT_Q8 {
-            let code = unsafe { qint_dequantize_row(&matrix, 3, weights.as_mut_ptr(), weights.len()) };
-            assert_eq!(code, QINT_OK);
-            let original = &raw.weights[3 * cols as usize..][..cols as usize];
-            assert!(weights.iter().zip(original).all(|(found, weight)| (found - weight).abs() < 0.02));
-        }
-    }
-}
-
-/// Eight threads, ten thousand calls each, on one model: sessions of their own, the model's tokenizer and embeddings shared.
-#[test]
-fn threads_share_a_model() {
-    let fixture = Fixture::new();
-    let model = fixture.model;
-    let ids = tokens(model, PROMPT);
-    let mut info = shared::model_info();
-    assert_eq!(unsafe { qint_model_describe(model, &mut info) }, QINT_OK);
-    let (vocabulary, hidden) = (info.vocabulary as usize, info.hidden as usize);
-    let expected = logits(fixture.session, &ids, vocabulary);
-    let calls = if std::env::var_os("QINT_LONG_TESTS").is_some() { 10_000 } else { 1_000 };
-    thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| {
-                let own = session(model, 1, 64);
-                let mut row = vec![0.0f32; hidden];
-                for call in 0..calls {
-                    match call % 4 {
-                        0 => assert_eq!(tokens(model, PROMPT), ids),
-                        1 => assert_eq!(unsafe { qint_embedding(model, 3, row.as_mut_ptr(), hidden) }, QINT_OK),
-                        2 if call % 64 == 2 => {
-                            assert_eq!(logits(own, &ids, vocabulary), expected);
-                            assert_eq!(qint_session_truncate(own, 0), QINT_OK);
-                        }
-                        2 => assert_eq!(unsafe { qint_session_feed(own, null(), 0) }, QINT_ERROR_ARGUMENT),
-                        _ => assert_eq!(qint_session_free(8 * call + 5), QINT_ERROR_HANDLE),
-                    }
-                }
-                assert_eq!(qint_session_free(own), QINT_OK);
-            });
-        }
-    });
 }
