@@ -2,6 +2,10 @@
 //!
 //! rustc shows unstable target features to nobody, so those of Armv8-M (`-C target-feature=+dsp`, `+mve`) are read from the
 //! compiler's flags.
+//!
+//! The Helium kernels need a core that has MVE with floating point, but the feature `mve.fp`, or a CPU's name, is refused: it
+//! makes LLVM turn loops over f32 into vectors, which flush subnormal numbers, so that qint-core's own arithmetic would have
+//! other bits.
 use std::env;
 
 fn main() {
@@ -17,6 +21,13 @@ fn main() {
         let plus = format!("+{feature}");
         flags.split(['\x1f', '=', ',']).any(|flag| flag == plus)
     };
+    let named = |cpu: &str| flags.split(['\x1f', '=']).any(|flag| flag == cpu);
+    if enabled("mve.fp") || ["cortex-m52", "cortex-m55", "cortex-m85"].into_iter().any(named) {
+        println!(
+            "cargo::error=qint-arm is built with +mve, not with +mve.fp or the CPU's name: with those the compiler makes \
+             vectors of f32 loops, which flush subnormal numbers"
+        );
+    }
     let kernels = match target.split('-').next() {
         Some("thumbv7em") => "dsp",
         Some("thumbv8m.main") if enabled("mve") => "helium",

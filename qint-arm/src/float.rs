@@ -18,10 +18,12 @@ pub(crate) fn add_scaled(totals: &mut [f32; 16], sums: &Sums, a: f32) {
     add_scaled_lanes(totals, sums, [a; 4]);
 }
 
-/// (0.0 + (f32(sum) · a)) · row_scale: the outputs, where there is only one activation block. The bits of `y` are the sums.
 #[cfg(not(qint_kernels = "helium"))]
+pub(crate) use outputs_one_by_one as outputs;
+
+/// (0.0 + (f32(sum) · a)) · row_scale: the outputs, where there is only one activation block. The bits of `y` are the sums.
 #[inline(never)]
-pub(crate) fn outputs(y: &mut [f32; 16], a: f32, row_scales: &[f32; 16]) {
+pub(crate) fn outputs_one_by_one(y: &mut [f32; 16], a: f32, row_scales: &[f32; 16]) {
     for row in 0..16 {
         y[row] = zero_plus(y[row].to_bits().cast_signed() as f32 * a) * row_scales[row];
     }

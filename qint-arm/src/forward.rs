@@ -22,7 +22,11 @@ pub const fn backend<const WORDS: usize>() -> Backend {
 /// `out = matrix · x`, if it is for this crate.
 fn multiply<const WORDS: usize>(matrix: &QMatrix<'_>, x: &Activations<'_>, out: &mut RowsMut<'_>) -> bool {
     let layout = matrix.layout();
-    if x.tokens() != 1 || out.range() != (0..layout.rows()) || Inputs::words(layout, x.block(), 1) > WORDS {
+    if x.tokens() != 1
+        || out.tokens() != 1
+        || out.range() != (0..layout.rows())
+        || Inputs::words(layout, x.block(), 1) > WORDS
+    {
         return false;
     }
     let mut memory = [0; WORDS];

@@ -1,7 +1,8 @@
 //! Quantized activations become streams, once for all matrices that share the codec and the group.
 //!
 //! A stream holds what the inner loop of a kernel reads, word after word: 16-bit pairs instead of bytes (`kernel` has the
-//! orders). It costs about four instructions a column and saves one for every weight.
+//! orders). At group 128 it costs 5 to 8 instructions a column on DSP cores, 2.5 with Helium, 4 to 10 on an M3 and 9 to 19 on
+//! an M0 (firmware-examples/instructions.jsonl, `expand`), and saves one for every weight.
 use crate::kernel::{Columns, Kernel, Words, choose};
 use qint_core::{
     Error,
@@ -44,7 +45,10 @@ impl<'a> Inputs<'a> {
     /// Writes the streams of `x` for matrices of that layout into `memory`, of which the first [`words`](Inputs::words) are used.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] if `x` has another number of columns, [`Error::Length`] if there is too little memory.
+    /// [`Error::Mismatch`] if `x` has another number of columns, [`Error::Length`] if there is too little memory,
+    /// [`Error::ActivationScale`] if a scale is neither 0 nor within 2⁻⁶⁷..=2⁶⁴. Outside of that some cores would flush a
+    /// product to zero, or make NaNs of other bits, where others don't. [`quantize`](crate::quantize::quantize) makes no
+    /// smaller ones, and no larger ones of activations below 2⁷⁰.
     pub fn expand(layout: &Layout, x: &Activations<'a>, memory: &'a mut [u32]) -> Result<Inputs<'a>, Error> {
         let (codec, group, tokens) = (layout.codec(), layout.group(), x.tokens());
         expect("padded columns of activations", x.padded_cols(), layout.padded_cols())?;
@@ -52,6 +56,7 @@ impl<'a> Inputs<'a> {
         let Some(memory) = memory.get_mut(..needed) else {
             return Err(Error::Length { what: "memory for streams", given, needed });
         };
+        expect_scales(x.scales())?;
         let kernel = choose(codec, tokens);
         let (block_steps, all_steps) = (x.block().cols() / SUM_COLS, x.padded_cols() / SUM_COLS);
         let mut words = Words::new(memory);
@@ -135,6 +140,19 @@ const fn stream_words(kernel: &Kernel, codec: Codec, group: Group, cols: usize, 
     let (whole, rest) = (cols / block.cols(), cols % block.cols());
     let last = if rest == 0 { 0 } else { kernel.stream.words(codec, group, rest, kernel.lanes) };
     whole * kernel.stream.words(codec, group, block.cols(), kernel.lanes) + last
+}
+
+/// Whether all are 0 or within 2⁻⁶⁷..=2⁶⁴, by their bits: comparisons of f32 are calls where there is no FPU.
+fn expect_scales(scales: &[f32]) -> Result<(), Error> {
+    const MIN: u32 = (127 - 67) << 23;
+    const MAX: u32 = (127 + 64) << 23;
+    for (index, scale) in scales.iter().enumerate() {
+        let bits = scale.to_bits();
+        if bits << 1 != 0 && !(MIN..=MAX).contains(&bits) {
+            return Err(Error::ActivationScale { index, scale: *scale });
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn expect(what: &'static str, found: usize, expected: usize) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! Cortex-M kernels of qint: quantized matrix products from flash, with the same bits as on every other machine.
 //!
-//! `no_std`, no allocator, no state, no panic in what is linked: every function checks its arguments once and returns a
+//! `no_std`, no allocator, no state, no panic in what these functions link: each checks its arguments once and returns a
 //! [`qint_core::Error`].
 //!
 //! # The layers
@@ -24,17 +24,19 @@
 //! | target | cores | linear codecs, q8, q1 | q4, q2 (tables) |
 //! |---|---|---|---|
 //! | `thumbv7em-*`, `thumbv8m.main-*` with `-C target-feature=+dsp` | M4, M7, M33 | SMLAD, four rows, or a row and four tokens, at a time | SMLAD and tables of pairs |
-//! | `thumbv8m.main-*` with `-C target-feature=+v8.1m.main,+mve,+lob` | M55 | sixteen bytes at a time | the same, looked up by gathers |
+//! | `thumbv8m.main-*` with `-C target-feature=+v8.1m.main,+mve,+lob` | M55 with floating-point MVE | sixteen bytes at a time | the same, looked up by gathers |
 //! | `thumbv7m-*`, `thumbv8m.main-*` | M3 | two products in one multiplication | plain Rust |
 //! | `thumbv6m-*`, `thumbv8m.base-*` | M0, M0+, M23 | the same with the small instruction set | plain Rust |
 //! | any other, for example RISC-V | | the same in plain Rust | plain Rust |
 //!
-//! [`KERNELS`] says which.
+//! [`KERNELS`] says which. The Helium kernels need MVE with floating point in the core (an M55 may have been made without);
+//! the compiler's feature `mve.fp` is refused all the same, since its vectors of f32 flush subnormal numbers.
 //!
 //! # Memory
 //!
 //! The caller owns it all. A product needs [`Inputs::words`](inputs::Inputs::words) words for its streams besides the
-//! quantized activations; [`layer::workspace_words`] counts everything. A matrix-vector product uses less than 512 bytes of stack.
+//! quantized activations; [`layer::workspace_words`] counts everything. A product
+//! uses less than 512 bytes of stack if its rows are whole panels and there is one activation block, otherwise less than 640.
 #![no_std]
 
 mod float;

@@ -27,7 +27,7 @@ use qint_core::{
 ///
 /// # Errors
 /// [`Error::Mismatch`] if `x` was expanded for another layout, [`Error::Length`] if `out` has another length,
-/// [`Error::Dimension`] if there are no such panels.
+/// [`Error::Dimension`] if there are no such panels, or their range ends before it starts.
 pub fn matmul<'a>(
     matrix: impl Into<Prepared<'a>>,
     x: &Inputs<'_>,
@@ -101,6 +101,9 @@ fn check(layout: &Layout, x: &Inputs<'_>, panels: &Range<usize>) -> Result<(), E
     x.expect_layout(layout)?;
     if panels.end > layout.panels() {
         return Err(Error::Dimension { what: "last panel", given: panels.end, limit: layout.panels() });
+    }
+    if panels.start > panels.end {
+        return Err(Error::Dimension { what: "first panel", given: panels.start, limit: panels.end });
     }
     Ok(())
 }
@@ -182,7 +185,7 @@ impl<'a> Product<'a> {
     #[inline(never)]
     fn one_block(&self, walk: &mut Walk<'_>, a: f32, out: &mut [[f32; 16]], row_scales: &[[f32; 16]]) {
         for (out, row_scales) in out.iter_mut().zip(row_scales) {
-            walk.run(0, out.as_mut_ptr().cast());
+            walk.write(0, integers_in(out));
             float::outputs(out, a, row_scales);
             walk.next_panel();
         }
@@ -194,7 +197,7 @@ impl<'a> Product<'a> {
         let mut walk = self.walk(panels.start, 0, token);
         for out in out.chunks_mut(PANEL_ROWS).take(panels.len()) {
             match out.first_chunk_mut() {
-                Some(out) => walk.run(block, out),
+                Some(out) => walk.write(block, out),
                 None => {
                     let mut sums = MaybeUninit::uninit();
                     out.iter_mut().zip(walk.sums(block, &mut sums)).for_each(|(y, sum)| *y = *sum);
@@ -253,13 +256,16 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// Writes the sums of an activation block.
+    ///
+    /// # Safety
+    /// Sixteen integers can be written at `to`.
     #[inline(always)]
-    fn run(&self, block: usize, to: *mut Sums) {
+    #[allow(unsafe_code)]
+    unsafe fn run(&self, block: usize, to: *mut Sums) {
         let product = self.product;
-        #[allow(unsafe_code)]
         // SAFETY: the panel is one of the matrix's (`check`), whose bytes QMatrix checked, and the block is one of its
-        // columns; `expand` wrote this block's stream for this kernel, codec and group (`expect_layout`). Callers point to
-        // sixteen places of theirs.
+        // columns; `expand` wrote this block's stream for this kernel, codec and group (`expect_layout`). `to` is the
+        // caller's word.
         unsafe {
             (product.kernel)(
                 self.codes.wrapping_add(block * product.block_codes),
@@ -271,10 +277,24 @@ impl Walk<'_> {
         }
     }
 
+    /// The sums of an activation block, where there were others.
+    #[inline(always)]
+    fn write(&self, block: usize, to: &mut Sums) {
+        #[allow(unsafe_code)]
+        // SAFETY: `to` is a reference to sixteen.
+        unsafe {
+            self.run(block, to);
+        }
+    }
+
     /// The sums of an activation block, in `memory`.
     #[inline(always)]
     fn sums<'s>(&self, block: usize, memory: &'s mut MaybeUninit<Sums>) -> &'s Sums {
-        self.run(block, memory.as_mut_ptr());
+        #[allow(unsafe_code)]
+        // SAFETY: `memory` is a reference to room for sixteen.
+        unsafe {
+            self.run(block, memory.as_mut_ptr());
+        }
         #[allow(unsafe_code)]
         // SAFETY: a kernel writes all sixteen.
         unsafe {
@@ -289,4 +309,12 @@ impl Walk<'_> {
         self.sub_scales = self.sub_scales.wrapping_add(self.product.panel_bytes);
         self.table = self.table.wrapping_add(self.product.panel_table);
     }
+}
+
+/// The places of sixteen outputs, for their sums.
+#[inline(always)]
+#[allow(unsafe_code)]
+fn integers_in(out: &mut [f32; PANEL_ROWS]) -> &mut Sums {
+    // SAFETY: i32 has the size and alignment of f32, and both have any bits.
+    unsafe { &mut *out.as_mut_ptr().cast() }
 }

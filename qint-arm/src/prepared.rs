@@ -45,8 +45,10 @@ impl<'a> Prepared<'a> {
     pub fn new(matrix: &'a QMatrix<'a>, block: ActivationBlock, memory: &'a mut [i32]) -> Result<Prepared<'a>, Error> {
         let layout = matrix.layout();
         expect_length("memory of a prepared matrix", memory.len(), Prepared::words(layout, block))?;
-        for (row, correction) in memory.iter_mut().enumerate() {
-            *correction = correct(matrix, row % layout.padded_rows(), row / layout.padded_rows() * block.cols(), block);
+        for (index, corrections) in memory.chunks_mut(layout.padded_rows().max(1)).enumerate() {
+            for (row, correction) in corrections.iter_mut().enumerate() {
+                *correction = correct(matrix, row, index * block.cols(), block);
+            }
         }
         Ok(Prepared { matrix, block, corrections: memory })
     }
@@ -85,4 +87,34 @@ fn correct(matrix: &QMatrix<'_>, row: usize, start: usize, block: ActivationBloc
         sum = sum.wrapping_add(codes.wrapping_mul(i32::from(sub_scale.cast_signed())));
     }
     sum.wrapping_mul(-128)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use qint_core::{codec::Group, pack};
+
+    #[test]
+    fn corrections_are_the_sums_of_codes_that_were_packed() {
+        const ROWS: usize = 18;
+        const COLS: usize = 352;
+        #[repr(align(64))]
+        struct Panels([u8; 32 * (COLS + 8)]);
+        let layout = Layout::new(ROWS, COLS, Codec::Q8, Group::G64).unwrap();
+        let mut panels = Panels([0; _]);
+        let panels = &mut panels.0[..layout.panels_bytes()];
+        let code = |row: usize, col: usize| (row * 31 + col * 7) as u8;
+        let sub_scale = |row: usize, group: usize| (row * 13 + group * 29) as i8;
+        for row in 0..ROWS {
+            let codes: [u8; COLS] = core::array::from_fn(|col| code(row, col));
+            let sub_scales: [i8; COLS.div_ceil(64)] = core::array::from_fn(|group| sub_scale(row, group));
+            pack::pack_row(&layout, row, &codes, &sub_scales, panels).unwrap();
+        }
+        let matrix = QMatrix::new(layout, panels, &[1.0; 32]).unwrap();
+        for (row, start) in (0..ROWS).flat_map(|row| [(row, 0), (row, 256)]) {
+            let columns = start..COLS.min(start + 256);
+            let sum: i32 = columns.map(|col| i32::from(code(row, col)) * i32::from(sub_scale(row, col / 64))).sum();
+            assert_eq!(correct(&matrix, row, start, ActivationBlock::B256), -128 * sum, "row {row} from {start} on");
+        }
+    }
 }

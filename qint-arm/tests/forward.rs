@@ -1,14 +1,15 @@
 //! The forward pass with this crate's products has the bits of qint-core's own.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 use qint_arm::forward as products;
 use qint_core::{
-    activation::{ActivationBlock, ActivationFormat, Transform},
+    activation::{ActivationBlock, ActivationFormat, Activations, SUM_COLS, Transform},
     backend::Backend,
     codec::{Codec, Group},
     layout::Layout,
     llama::*,
     matrix::{Matrix, QMatrix},
-    team::Serial,
+    reference,
+    team::{RowsMut, Serial},
 };
 
 const CONFIG: Config = Config {
@@ -87,4 +88,32 @@ fn logits_have_the_bits_of_every_other_backend() {
     for backend in [products::backend::<1024>(), products::backend::<80>(), products::backend::<0>()] {
         assert_eq!(logits(backend, &weights), expected);
     }
+}
+
+/// Whether a backend takes on a product of one token by `cols` columns; if so, its bits are right.
+fn takes_on(backend: Backend, cols: usize) -> bool {
+    let Backend::Products(products) = backend else { panic!("a backend of another kind") };
+    let Matrix::Quantized(matrix, format) = matrix(40, cols, Codec::Q8) else { panic!("a matrix of another kind") };
+    let padded = matrix.layout().padded_cols();
+    let codes: Vec<i8> = (0..padded).map(|column| if column < cols { (column * 7 % 200) as i8 } else { 0 }).collect();
+    let sums: Vec<i32> = codes.chunks(SUM_COLS).map(|codes| codes.iter().map(|code| i32::from(*code)).sum()).collect();
+    let scales = vec![0.01; padded.div_ceil(format.block.cols())];
+    let x = Activations::new(1, padded, format.block, &codes, &scales, &sums).unwrap();
+    let mut out = [f32::NAN; 40];
+    let taken = (products.multiply)(&matrix, &x, &mut RowsMut::whole(&mut out, 40));
+    for (row, y) in out.iter().enumerate() {
+        let expected = if taken { reference::dot(&matrix, row, &x, 0) } else { f32::NAN };
+        assert_eq!(y.to_bits(), expected.to_bits(), "row {row} of {cols} columns");
+    }
+    taken
+}
+
+#[test]
+fn products_are_taken_on_where_their_streams_have_room() {
+    for cols in [48, 300] {
+        assert!(takes_on(products::backend::<1024>(), cols));
+        assert!(!takes_on(products::backend::<0>(), cols));
+    }
+    assert!(takes_on(products::backend::<80>(), 48));
+    assert!(!takes_on(products::backend::<80>(), 300));
 }

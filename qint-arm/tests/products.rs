@@ -156,7 +156,17 @@ fn what_does_not_fit_is_refused() {
     let (codes, sums) = ([0; 320], [0; 10]);
     let x = Activations::new(1, 320, format.block, &codes, &[0.0; 2], &sums).unwrap();
     let inputs = Inputs::expand(&layout, &x, &mut workspace).unwrap();
-    assert!(matmul::matmul(&matrix, &inputs, 0..3, &mut [0.0; 20]).is_err());
+    let (mut out, mut integers) = ([0.0; 20], [0; 40]);
+    for panels in [0..2, 1..2, 2..2] {
+        assert_eq!(matmul::matmul(&matrix, &inputs, panels.clone(), &mut out), Ok(()));
+        assert_eq!(matmul::block_sums(&matrix, &inputs, panels, &mut integers), Ok(()));
+    }
+    #[allow(clippy::reversed_empty_ranges)]
+    for panels in [0..3, 2..1, 5..2, usize::MAX..0] {
+        let refused = matmul::matmul(&matrix, &inputs, panels.clone(), &mut out);
+        assert!(matches!(refused, Err(Error::Dimension { .. })), "{panels:?}: {refused:?}");
+        assert!(matmul::block_sums(&matrix, &inputs, panels, &mut integers).is_err());
+    }
     for other in [
         Layout::new(20, 300, Codec::Q4Linear, Group::G32),
         Layout::new(20, 300, Codec::Q4, Group::G64),
@@ -166,4 +176,23 @@ fn what_does_not_fit_is_refused() {
         let result = matmul::matmul(&weights.matrix(), &inputs, 0..2, &mut [0.0; 20]);
         assert!(matches!(result, Err(Error::Mismatch { .. })), "{result:?}");
     }
+}
+
+#[test]
+fn scales_that_some_core_would_treat_otherwise_are_refused() {
+    let layout = Layout::new(20, 300, Codec::Q4Linear, Group::G64).unwrap();
+    let (codes, sums) = ([1; 320], [32; 10]);
+    let expand = |scale: f32| {
+        let scales = [1.0, scale];
+        let x = Activations::new(1, 320, ActivationBlock::B256, &codes, &scales, &sums).unwrap();
+        Inputs::expand(&layout, &x, &mut [0; 512]).map(|_| ())
+    };
+    let (smallest, largest) = (2f32.powi(-67), 2f32.powi(64));
+    for scale in [0.0, -0.0, smallest, 1.0, largest] {
+        assert_eq!(expand(scale), Ok(()), "{scale:e}");
+    }
+    for scale in [1e-40, smallest.next_down(), largest.next_up(), -1.0, f32::INFINITY, f32::MIN_POSITIVE] {
+        assert_eq!(expand(scale), Err(Error::ActivationScale { index: 1, scale }));
+    }
+    assert!(matches!(expand(f32::NAN), Err(Error::ActivationScale { index: 1, .. })));
 }

@@ -56,6 +56,13 @@ pub enum Error {
         /// Its scale.
         scale: f32,
     },
+    /// The scale of an activation block is neither 0 nor within 2⁻⁶⁷..=2⁶⁴ (qint-arm's kernels).
+    ActivationScale {
+        /// Its place among the scales.
+        index: usize,
+        /// The scale.
+        scale: f32,
+    },
     /// An activation or a logit is NaN or infinite: the model or its input is broken.
     NotFinite {
         /// Where it was noticed, for example `"attention input"`.
@@ -87,6 +94,9 @@ impl fmt::Display for Error {
             Error::Number { what, given } => write!(f, "{what} is {given}, a positive finite number is needed"),
             Error::RowScale { row, scale } => {
                 write!(f, "row {row} has scale {scale:e}; a row scale is 0 or from 2^-60 to 2^60 in magnitude")
+            }
+            Error::ActivationScale { index, scale } => {
+                write!(f, "activation scale {index} is {scale:e}; it is 0 or from 2^-67 to 2^64")
             }
             Error::NotFinite { at } => write!(f, "NaN or infinity in the {at}; the weights or their scales are broken"),
             Error::Token { id, vocabulary } => write!(f, "token {id} is outside the vocabulary of {vocabulary}"),

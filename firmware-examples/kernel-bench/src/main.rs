@@ -10,6 +10,7 @@ mod clock;
 mod measure;
 mod memory;
 mod report;
+mod stack;
 
 use clock::Clock;
 use cortex_m_rt::{ExceptionFrame, entry, exception};

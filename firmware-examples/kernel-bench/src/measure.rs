@@ -1,7 +1,7 @@
 //! The fixed table.
 use crate::{
     clock::Clock,
-    memory::{Memory, Parts, Random, SIZES},
+    memory::{Memory, NO_ROOM, Parts, Portable, Random, SIZES},
     report::{Report, Row},
 };
 use qint_arm::{hadamard, inputs::Inputs, layer, matmul, prepared::Prepared, quantize::quantize};
@@ -40,13 +40,9 @@ fn expect(result: Result<(), Error>) {
     }
 }
 
-fn no_room() -> Error {
-    Error::Length { what: "memory of this board", given: 0, needed: 1 }
-}
-
 /// The whole call, its integer part, its f32 part, and the portable kernel.
 fn one_token(memory: &mut Memory, clock: &Clock, report: &mut Report, layout: Layout) -> Result<(), Error> {
-    let mut parts = memory.parts(layout, 1).ok_or_else(no_room)?;
+    let mut parts = memory.parts(layout, 1)?;
     let mut row = Row {
         kernel: "portable",
         codec: layout.codec().name(),
@@ -69,10 +65,10 @@ fn one_token(memory: &mut Memory, clock: &Clock, report: &mut Report, layout: La
     row.exact = same(out, expected);
     report.row(&Row { kernel: "matvec", instructions: whole, ..row });
 
-    let [expansion, integer, float] = stages(&mut parts, clock)?;
+    let ([expansion, integer, float], integers_right) = stages(&mut parts, clock)?;
     row.exact &= same(parts.out, parts.expected);
     report.row(&Row { kernel: "expand", rows: 1, instructions: expansion, ..row });
-    report.row(&Row { kernel: "integer", instructions: integer, ..row });
+    report.row(&Row { kernel: "integer", instructions: integer, exact: integers_right, ..row });
     report.row(&Row { kernel: "epilogue", instructions: float, ..row });
     if !SMALL {
         report.row(&Row { kernel: "portable", instructions: portable_instructions, ..row });
@@ -80,25 +76,32 @@ fn one_token(memory: &mut Memory, clock: &Clock, report: &mut Report, layout: La
     Ok(())
 }
 
-/// Instructions of streams, of streams and integer sums, and what f32 outputs take more than integer ones.
-fn stages(parts: &mut Parts<'_>, clock: &Clock) -> Result<[u64; 3], Error> {
-    let Parts { matrix, x, workspace, out, portable, corrections, .. } = parts;
+/// Instructions of streams, of streams and integer sums, and what f32 outputs take more than integer ones; and whether the
+/// integers, scaled, are the expected outputs.
+fn stages(parts: &mut Parts<'_>, clock: &Clock) -> Result<([u64; 3], bool), Error> {
+    let Parts { matrix, x, workspace, out, expected, portable, corrections } = parts;
     let prepared = prepare(matrix, FORMAT.block, corrections)?;
     let layout = matrix.layout();
-    quantize(1, x, FORMAT, portable.codes, &mut portable.scales[..1], portable.sums)?;
-    let codes = Activations::new(1, x.len(), FORMAT.block, portable.codes, &portable.scales[..1], portable.sums)?;
+    let Portable { codes, scales, sums } = portable.of(1, x.len(), FORMAT.block.cols())?;
+    quantize(1, x, FORMAT, codes, scales, sums)?;
+    let codes = Activations::new(1, x.len(), FORMAT.block, codes, scales, sums)?;
     let (streams, sums) = workspace.split_at_mut(workspace.len() - layout.rows());
-    let mut inputs = Err(no_room());
+    let mut inputs = Err(NO_ROOM);
     let expansion = clock.count(|| inputs = Inputs::expand(layout, &codes, streams));
     let inputs = inputs?;
     let panels = 0..layout.panels();
     let mut result = Ok(());
-    let integer = clock.count(|| result = matmul::block_sums(prepared, &inputs, panels.clone(), integers(sums)));
+    let sums = integers(sums);
+    let integer = clock.count(|| result = matmul::block_sums(prepared, &inputs, panels.clone(), sums));
     result?;
     let mut result = Ok(());
     let all = clock.count(|| result = matmul::matmul(prepared, &inputs, panels, out));
     result?;
-    Ok([expansion, expansion + integer, all.saturating_sub(integer)])
+    // There is one activation block, so an output is one integer, scaled twice.
+    let scaled = |(sum, row_scale): (&i32, &f32)| (0.0 + *sum as f32 * codes.scales()[0]) * row_scale;
+    let outputs = sums.iter().zip(matrix.row_scales()).map(scaled);
+    let right = inputs.blocks() == 1 && outputs.zip(&**expected).all(|(y, expected)| y.to_bits() == expected.to_bits());
+    Ok(([expansion, expansion + integer, all.saturating_sub(integer)], right))
 }
 
 /// The matrix with what this core wants to know of it: once for each matrix, so not counted.
@@ -108,12 +111,12 @@ pub(crate) fn prepare<'a>(
     memory: &'a mut [i32],
 ) -> Result<Prepared<'a>, Error> {
     let words = Prepared::words(matrix.layout(), block);
-    Prepared::new(matrix, block, memory.get_mut(..words).ok_or_else(no_room)?)
+    Prepared::new(matrix, block, memory.get_mut(..words).ok_or(NO_ROOM)?)
 }
 
 fn batch(memory: &mut Memory, clock: &Clock, report: &mut Report, layout: Layout) -> Result<(), Error> {
     let tokens = SIZES.batch;
-    let mut parts = memory.parts(layout, tokens).ok_or_else(no_room)?;
+    let mut parts = memory.parts(layout, tokens)?;
     for token in 0..tokens {
         portable(&mut parts, FORMAT, token)?;
     }
@@ -161,12 +164,24 @@ fn preparation(memory: &mut Memory, clock: &Clock, report: &mut Report) -> Resul
 
     let (codes, scales, sums) = (&mut memory.codes[..cols], &mut memory.scales[..1], &mut memory.sums[..cols / 32]);
     activation::quantize(Backend::detect(), expected, FORMAT, codes, scales, sums)?;
-    let checksum = |codes: &[i8]| codes.iter().fold(0i32, |sum, code| sum.wrapping_mul(31) + i32::from(*code));
-    let theirs = (checksum(codes), scales[0].to_bits());
+    let checksum = |numbers: &mut dyn Iterator<Item = i32>| {
+        numbers.fold(0i32, |sum, number| sum.wrapping_mul(31).wrapping_add(number))
+    };
+    let all = |codes: &[i8], scales: &[f32], sums: &[i32]| {
+        (
+            checksum(&mut codes.iter().map(|code| i32::from(*code))),
+            scales[0].to_bits(),
+            checksum(&mut sums.iter().copied()),
+        )
+    };
+    let theirs = all(codes, scales, sums);
+    codes.fill(1);
+    scales.fill(1.0);
+    sums.fill(1);
     let mut result = Ok(());
     let instructions = clock.count(|| result = quantize(1, x, FORMAT, codes, scales, sums));
     result?;
-    let exact = theirs == (checksum(codes), scales[0].to_bits());
+    let exact = theirs == all(codes, scales, sums);
     report.row(&Row { kernel: "quantize", codec: "i8", group: FORMAT.block.cols(), instructions, exact, ..row });
     Ok(())
 }
@@ -176,13 +191,13 @@ const SMALL: bool = cfg!(memory = "16k");
 
 /// One token's outputs by qint-core's portable kernel.
 pub(crate) fn portable(parts: &mut Parts<'_>, format: ActivationFormat, token: usize) -> Result<(), Error> {
-    let (matrix, buffers): (&QMatrix<'_>, _) = (&parts.matrix, &mut parts.portable);
+    let matrix: &QMatrix<'_> = &parts.matrix;
     let (layout, cols) = (matrix.layout(), matrix.layout().padded_cols());
-    let scales = &mut buffers.scales[..cols.div_ceil(format.block.cols())];
+    let Portable { codes, scales, sums } = parts.portable.of(1, cols, format.block.cols())?;
     let x = &mut parts.x[token * cols..][..cols];
     let backend = Backend::detect();
-    activation::quantize(backend, x, format, buffers.codes, scales, buffers.sums)?;
-    let x = Activations::new(1, cols, format.block, buffers.codes, scales, buffers.sums)?;
+    activation::quantize(backend, x, format, codes, scales, sums)?;
+    let x = Activations::new(1, cols, format.block, codes, scales, sums)?;
     let out = &mut parts.expected[token * layout.rows()..][..layout.rows()];
     if SMALL {
         out.iter_mut().enumerate().for_each(|(row, y)| *y = reference::dot(matrix, row, &x, 0));
@@ -198,7 +213,7 @@ pub(crate) fn same(a: &[f32], b: &[f32]) -> bool {
 }
 
 #[allow(unsafe_code)]
-fn integers(words: &mut [u32]) -> &mut [i32] {
+pub(crate) fn integers(words: &mut [u32]) -> &mut [i32] {
     // SAFETY: i32 has the size and alignment of u32, and any bits.
     unsafe { core::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len()) }
 }

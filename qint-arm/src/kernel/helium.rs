@@ -10,6 +10,7 @@
 //! gathered, and meet zeros.
 #![allow(unsafe_code, reason = "assembly")]
 use super::{Columns, Kernel, Panel, Stream, Sums, Words, columns::groups, linear};
+use crate::float;
 use core::{arch::global_asm, mem::MaybeUninit};
 use qint_core::{
     activation::SUM_COLS,
@@ -70,10 +71,8 @@ const fn table(codec: Codec) -> [u32; 64] {
     words
 }
 
-/// The kernel for the same stream that takes corrections ([`crate::prepared`]).
-pub(super) fn corrected(kernel: &Kernel) -> Panel {
-    if kernel.stream == Stream::Helium { qint_helium_q8_corrected } else { kernel.panel }
-}
+/// The kernel for the stream of q8 that takes corrections ([`crate::prepared`]).
+pub(super) const CORRECTED: Panel = qint_helium_q8_corrected;
 
 /// Words of the stream of `cols` columns.
 pub(super) const fn words(codec: Codec, group: Group, cols: usize) -> usize {
@@ -141,7 +140,7 @@ pub(crate) fn scaled<'a>(totals: &'a mut MaybeUninit<[f32; 16]>, sums: &Sums, a:
 }
 
 /// total + (f32(sum) · a). Vectors flush subnormal numbers, but there are none: sums are integers, and a is 0 or at least
-/// 2⁻⁶⁷.
+/// 2⁻⁶⁷, which [`Inputs::expand`](crate::inputs::Inputs::expand) makes sure of.
 #[inline(always)]
 pub(crate) fn add_scaled(totals: &mut [f32; 16], sums: &Sums, a: f32) {
     // SAFETY: sixteen are read and sixteen written.
@@ -157,9 +156,7 @@ pub(crate) fn outputs(y: &mut [f32; 16], a: f32, row_scales: &[f32; 16]) {
         // SAFETY: sixteen are read and written.
         unsafe { qint_helium_outputs(y, y, a.to_bits(), row_scales) };
     } else {
-        for row in 0..16 {
-            y[row] = (0.0 + y[row].to_bits().cast_signed() as f32 * a) * row_scales[row];
-        }
+        float::outputs_one_by_one(y, a, row_scales);
     }
 }
 

@@ -1,5 +1,8 @@
-@ Cortex-M55 (Helium): rounding of activations and the f32 part of a product. Vectors flush subnormal numbers, which never
-@ meet them here (helium.rs).
+@ Cortex-M55 (Helium): rounding of activations and the f32 part of a product.
+@
+@ Vectors flush subnormal numbers. Products and totals are none (helium.rs says why, and when it calls these functions).
+@ Activations may be subnormal: their magnitudes are compared as integers, the division is scalar and flushes nothing, and a
+@ subnormal quotient added to 1.5 · 2^23 rounds to 0 whether it was flushed or not.
 
 @ void qint_helium_scale(totals r0, sums r1, a r2 as bits): sixteen times 0 + f32(sum) · a
     qint_begin_helium qint_helium_scale

@@ -74,7 +74,7 @@ impl Kernel {
     /// The kernel for the same stream that wants corrections of its matrix instead of a table.
     pub(crate) fn corrected(&self) -> Panel {
         #[cfg(qint_kernels = "helium")]
-        return helium::corrected(self);
+        return helium::CORRECTED;
         #[cfg(not(qint_kernels = "helium"))]
         self.panel
     }

@@ -1,9 +1,12 @@
-//! The JSON test vectors of this repository, packed into flash: every product must have the listed bits.
+//! The JSON test vectors of this repository, packed into flash: every product must have the listed bits, and (`calls`) every
+//! other public function of qint-arm must agree with them.
 //!
 //! This is what firmware looks like: no allocator, no formatting, and no panic in the linked image (`cargo xtask
 //! firmware-bench` looks for their symbols). It ends the emulator with 0, or with 1 if a bit differs.
 #![no_std]
 #![no_main]
+
+mod calls;
 
 use core::{
     ptr::addr_of_mut,
@@ -44,14 +47,14 @@ const MAX_OUTPUTS: usize = 32;
 
 struct Memory {
     stream: [u32; STREAM_WORDS],
-    row_scales: [f32; 32],
     scales: [f32; 8],
     out: [f32; MAX_OUTPUTS],
+    buffers: calls::Buffers,
 }
 
 static TAKEN: AtomicBool = AtomicBool::new(false);
 static mut MEMORY: Memory =
-    Memory { stream: [0; STREAM_WORDS], row_scales: [0.0; 32], scales: [0.0; 8], out: [0.0; MAX_OUTPUTS] };
+    Memory { stream: [0; STREAM_WORDS], scales: [0.0; 8], out: [0.0; MAX_OUTPUTS], buffers: calls::Buffers::EMPTY };
 
 #[entry]
 fn main() -> ! {
@@ -69,14 +72,16 @@ fn product(case: &Case, memory: &mut Memory) -> Result<bool, Error> {
         return Ok(false);
     };
     let layout = Layout::new(case.rows, case.cols, case.codec, group)?;
-    let Some(row_scales) = floats(&mut memory.row_scales, case.row_scales) else { return Ok(false) };
+    let mut row_scales = [0.0; 32];
+    let Some(row_scales) = floats(&mut row_scales, case.row_scales) else { return Ok(false) };
     let Some(scales) = floats(&mut memory.scales, case.scales) else { return Ok(false) };
     let matrix = QMatrix::new(layout, case.panels, row_scales)?;
     let x = Activations::new(case.tokens, layout.padded_cols(), block, case.codes, scales, case.sums)?;
     let x = Inputs::expand(&layout, &x, &mut memory.stream)?;
     let Some(out) = memory.out.get_mut(..case.outputs.len()) else { return Ok(false) };
     matmul(&matrix, &x, 0..layout.panels(), out)?;
-    Ok(out.iter().zip(case.outputs).all(|(y, expected)| y.to_bits() == *expected))
+    let right = out.iter().zip(case.outputs).all(|(y, expected)| y.to_bits() == *expected);
+    Ok(right && calls::all(&matrix, block, memory)?)
 }
 
 fn floats<'a>(to: &'a mut [f32], bits: &[u32]) -> Option<&'a [f32]> {
