@@ -1,10 +1,12 @@
 //! A committed table of counts: one JSON document a line.
 use crate::say;
 use serde_json::Value;
-use std::{fs, process::ExitCode};
+use std::{fs, io::ErrorKind, process::ExitCode};
 
 /// What a table is about.
 pub(crate) struct Kind {
+    /// The task that makes it.
+    pub(crate) task: &'static str,
     /// The committed file.
     pub(crate) path: &'static str,
     /// Fields that tell rows apart.
@@ -13,6 +15,8 @@ pub(crate) struct Kind {
     pub(crate) count: &'static str,
     /// By how much it may differ.
     pub(crate) percent: f64,
+    /// Fields that must be the same.
+    pub(crate) exact: &'static [&'static str],
 }
 
 /// Rows of a table.
@@ -21,23 +25,46 @@ pub(crate) struct Table {
     rows: Vec<Value>,
 }
 
+/// What a task found: rows, and what went wrong besides differing counts.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub(crate) rows: Vec<Value>,
+    pub(crate) failures: Vec<String>,
+}
+
 impl Kind {
-    /// Compares `rows` with the committed table, or replaces it if `write`. Returns what is wrong.
-    pub(crate) fn settle(&'static self, rows: Vec<Value>, write: bool) -> Vec<String> {
-        if write {
-            return Table::empty(self).with(rows).write().err().into_iter().collect();
+    /// The rest of a task that measured the rows of which `wanted` is true: compares what it found with the committed table,
+    /// or renews those rows if `write` and nothing else is wrong, and says what is.
+    pub(crate) fn settle(&'static self, found: Found, wanted: impl Fn(&Value) -> bool, write: bool) -> ExitCode {
+        let Found { rows, mut failures } = found;
+        match Table::committed(self) {
+            Err(error) => failures.push(error),
+            Ok(committed) if write && failures.is_empty() => {
+                let kept = committed.unwrap_or_else(|| Table::empty(self)).without(wanted);
+                failures.extend(kept.with(rows).write().err());
+            }
+            Ok(Some(committed)) if !write => {
+                let differences = committed.differences(&rows, wanted);
+                if !differences.is_empty() {
+                    say(&format!("If {} is out of date: cargo xtask {} --write\n", self.path, self.task));
+                }
+                failures.extend(differences);
+            }
+            Ok(None) if !write => failures.push(format!("{} is missing; --write makes it", self.path)),
+            Ok(_) => failures.push(format!("{} is left as it was", self.path)),
         }
-        Table::committed(self).map_or_else(|error| vec![error], |table| table.differences(&rows, |_| true))
+        failures.iter().for_each(|failure| say(&format!("FAILED {failure}\n")));
+        say(&format!("{}: {} failures\n", self.task, failures.len()));
+        if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 
-    /// Says what is wrong, and that `task` can renew the table.
-    pub(crate) fn report(&self, failures: &[String], task: &str) -> ExitCode {
-        failures.iter().for_each(|failure| say(&format!("FAILED {failure}\n")));
-        if failures.is_empty() {
-            return ExitCode::SUCCESS;
-        }
-        say(&format!("If {} is out of date: cargo xtask {task} --write\n", self.path));
-        ExitCode::FAILURE
+    /// [`settle`](Kind::settle) for a task that measures all rows or none.
+    pub(crate) fn settle_all(&'static self, rows: Result<Vec<Value>, String>, write: bool) -> ExitCode {
+        let found = match rows {
+            Ok(rows) => Found { rows, failures: Vec::new() },
+            Err(error) => Found { rows: Vec::new(), failures: vec![error] },
+        };
+        self.settle(found, |_| true, write)
     }
 }
 
@@ -46,11 +73,15 @@ impl Table {
         Table { kind, rows: Vec::new() }
     }
 
-    pub(crate) fn committed(kind: &'static Kind) -> Result<Table, String> {
+    /// The committed table, if there is one.
+    pub(crate) fn committed(kind: &'static Kind) -> Result<Option<Table>, String> {
         let path = kind.path;
-        let text = fs::read_to_string(path).map_err(|error| format!("{path}: {error}; --write makes it"))?;
+        let text = match fs::read_to_string(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            text => text.map_err(|error| format!("{path}: {error}"))?,
+        };
         let rows: Result<Vec<Value>, _> = text.lines().map(serde_json::from_str).collect();
-        Ok(Table { kind, rows: rows.map_err(|error| format!("{path}: {error}"))? })
+        Ok(Some(Table { kind, rows: rows.map_err(|error| format!("{path}: {error}"))? }))
     }
 
     /// The rows of which `wanted` is false.
@@ -71,7 +102,7 @@ impl Table {
 
     /// How `found` differs from the rows of which `wanted` is true.
     pub(crate) fn differences(&self, found: &[Value], wanted: impl Fn(&Value) -> bool) -> Vec<String> {
-        let Kind { path, count, percent, .. } = *self.kind;
+        let Kind { path, count, percent, exact, .. } = *self.kind;
         let mut differences = Vec::new();
         for row in found {
             match self.rows.iter().find(|committed| self.key(committed) == self.key(row)) {
@@ -80,6 +111,10 @@ impl Table {
                     let (was, is) = (self.count(committed), self.count(row));
                     if (was - is).abs() > was * percent / 100.0 {
                         differences.push(format!("{}: {is} {count}, {path} says {was}", self.key(row)));
+                    }
+                    for field in exact.iter().filter(|field| committed[**field] != row[**field]) {
+                        let (was, is) = (&committed[*field], &row[*field]);
+                        differences.push(format!("{}: {is} {field}, {path} says {was}", self.key(row)));
                     }
                 }
             }
@@ -111,7 +146,14 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    static KIND: Kind = Kind { path: "none", key: &["core", "cols"], count: "instructions", percent: 1.0 };
+    static KIND: Kind = Kind {
+        task: "count",
+        path: "none",
+        key: &["core", "cols"],
+        count: "instructions",
+        percent: 1.0,
+        exact: &["stores"],
+    };
 
     fn row(core: &str, instructions: u64) -> Value {
         json!({ "core": core, "cols": 1, "instructions": instructions })
@@ -128,5 +170,48 @@ mod tests {
         assert_eq!(table.differences(&[row("m0", 1000), row("m4", 1)], m0), ["m4 1: not in none"]);
         assert_eq!(table.differences(&[row("m0", 1000), json!({"core": "m3", "cols": 1})], all).len(), 1);
         assert_eq!(table.without(m0).rows, [row("m3", 1000)]);
+    }
+
+    #[test]
+    fn some_fields_must_be_the_same() {
+        let with = |stores: u64| json!({ "core": "m0", "cols": 1, "instructions": 1000, "stores": stores });
+        let table = Table::empty(&KIND).with(vec![with(3)]);
+        assert!(table.differences(&[with(3)], |_| true).is_empty());
+        assert_eq!(table.differences(&[with(4)], |_| true), ["m0 1: 4 stores, none says 3"]);
+        assert_eq!(table.differences(&[row("m0", 1000)], |_| true), ["m0 1: null stores, none says 3"]);
+    }
+
+    /// A table in a file of its own.
+    fn kind(name: &str) -> &'static Kind {
+        let path = std::env::temp_dir().join(format!("qint-table-{}-{name}.jsonl", std::process::id()));
+        let _ = fs::remove_file(&path);
+        Box::leak(Box::new(Kind { path: path.to_string_lossy().into_owned().leak(), ..KIND }))
+    }
+
+    fn found(rows: Vec<Value>, failures: &[&str]) -> Found {
+        Found { rows, failures: failures.iter().map(|failure| (*failure).to_owned()).collect() }
+    }
+
+    #[test]
+    fn tables_are_renewed_only_if_nothing_else_is_wrong() {
+        let (kind, m0) = (kind("renewed"), |row: &Value| row["core"] == "m0");
+        let failed = |code: ExitCode| code != ExitCode::SUCCESS;
+        let text = || fs::read_to_string(kind.path).unwrap_or_default();
+        assert!(failed(kind.settle(found(vec![row("m0", 1)], &[]), m0, false)), "there is no table yet");
+        assert!(failed(kind.settle(found(vec![row("m0", 1)], &["a bit"]), m0, true)));
+        assert_eq!(text(), "");
+        assert!(!failed(kind.settle_all(Ok(vec![row("m0", 1), row("m3", 1)]), true)));
+        let before = text();
+        assert_eq!(before.lines().count(), 2);
+        assert!(failed(kind.settle(found(vec![row("m0", 9)], &["a bit"]), m0, true)));
+        assert!(failed(kind.settle_all(Err("no build".to_owned()), true)));
+        assert!(failed(kind.settle(found(vec![row("m0", 9)], &[]), m0, false)));
+        assert_eq!(text(), before);
+        assert!(!failed(kind.settle(found(vec![row("m0", 9)], &[]), m0, true)));
+        assert!(!failed(kind.settle_all(Ok(vec![row("m3", 1), row("m0", 9)]), false)));
+        fs::write(kind.path, "no table").expect("the directory is there");
+        assert!(failed(kind.settle_all(Ok(vec![row("m0", 1)]), true)));
+        assert_eq!(text(), "no table");
+        let _ = fs::remove_file(kind.path);
     }
 }

@@ -7,17 +7,19 @@ mod image;
 
 use crate::{
     say,
-    table::{Kind, Table},
+    table::{Found, Kind},
 };
 use image::{BOARDS, Board};
 use serde_json::Value;
 use std::{io::Write, process::ExitCode};
 
 static TABLE: Kind = Kind {
+    task: "firmware-bench",
     path: "firmware-examples/instructions.jsonl",
     key: &["core", "kernel", "codec", "group", "rows", "cols"],
     count: "instructions",
     percent: 1.0,
+    exact: &[],
 };
 
 /// What was asked for.
@@ -51,59 +53,37 @@ impl Options {
 
 /// Runs all boards that are wanted; fails if a build or a bit fails, or a count differs.
 pub(crate) fn bench(options: &Options) -> ExitCode {
-    let mut failures = Vec::new();
-    let mut rows = Vec::new();
+    let mut found = Found::default();
     for board in BOARDS.iter().filter(|board| options.wants(board.core)) {
-        match run(board, options.json) {
-            Ok((found, mut wrong)) => {
-                rows.extend(found);
-                failures.append(&mut wrong);
-            }
-            Err(error) => failures.push(format!("{}: {error}", board.machine)),
-        }
+        run(board, options.json, &mut found)
+            .unwrap_or_else(|error| found.failures.push(format!("{}: {error}", board.machine)));
     }
-    let wants = |row: &Value| row["core"].as_str().is_some_and(|core| options.wants(core));
-    match Table::committed(&TABLE) {
-        committed if options.write => {
-            let kept = committed.map_or(Table::empty(&TABLE), |table| table.without(wants));
-            if let Err(error) = kept.with(rows).write() {
-                failures.push(error);
-            }
-        }
-        Ok(table) => failures.extend(table.differences(&rows, wants)),
-        Err(error) => failures.push(error),
-    }
-    failures.iter().for_each(|failure| say(&format!("FAILED {failure}\n")));
-    say(&format!("{}: {} failures\n", wanted(options), failures.len()));
-    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let wanted = |row: &Value| row["core"].as_str().is_some_and(|core| options.wants(core));
+    TABLE.settle(found, wanted, options.write)
 }
 
-fn wanted(options: &Options) -> String {
-    if options.cores.is_empty() { "all cores".to_owned() } else { options.cores.join(", ") }
-}
-
-/// One board: its rows, and what is wrong.
-fn run(board: &Board, json: bool) -> Result<(Vec<Value>, Vec<String>), String> {
+/// One board: adds its rows, and what is wrong.
+fn run(board: &Board, json: bool, found: &mut Found) -> Result<(), String> {
     say(&format!("{} on {} ({})\n", board.core, board.machine, board.target));
     let images = board.build()?;
-    let mut wrong = images.inspect()?;
+    found.failures.extend(images.inspect()?);
     if let Err(error) = board.emulate(&images.vectors) {
-        wrong.push(format!("{}: the test vectors: {error}", board.machine));
+        found.failures.push(format!("{}: the test vectors: {error}", board.machine));
     }
     let output = board.emulate(&images.bench).unwrap_or_else(|error| {
-        wrong.push(format!("{}: {error}", board.machine));
+        found.failures.push(format!("{}: {error}", board.machine));
         error
     });
-    let mut rows = Vec::new();
+    let before = found.rows.len();
     for line in output.lines() {
         let row: Option<Value> = serde_json::from_str(line).ok();
         if row.is_some() == json {
             let _ = writeln!(std::io::stdout(), "{line}");
         }
-        rows.extend(row.filter(|row| row["instructions"].is_u64()));
+        found.rows.extend(row.filter(|row| row["instructions"].is_u64()));
     }
-    if rows.is_empty() {
-        wrong.push(format!("{}: no rows", board.machine));
+    if found.rows.len() == before {
+        found.failures.push(format!("{}: no rows", board.machine));
     }
-    Ok((rows, wrong))
+    Ok(())
 }
