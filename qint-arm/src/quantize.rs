@@ -12,11 +12,8 @@ use crate::kernel::helium;
 use qint_core::{
     Error,
     activation::{ActivationFormat, SUM_COLS, TOKEN_BLOCK, Transform, padded_tokens},
-    layout::MAX_DIMENSION,
 };
 
-/// Activations below this in magnitude, all over a block, count as zero.
-const MIN_ABSMAX: f32 = 1.0 / (1u64 << 60) as f32;
 const ROUNDER: f32 = 12_582_912.0;
 
 /// Quantizes `tokens` tokens, `x` being `[tokens][cols]`, zero-padded to a multiple of 32 columns; the transform overwrites
@@ -33,15 +30,8 @@ pub fn quantize(
     scales: &mut [f32],
     sums: &mut [i32],
 ) -> Result<(), Error> {
-    let cols = x.len().checked_div(tokens).unwrap_or_default();
-    if cols == 0 || !cols.is_multiple_of(SUM_COLS) || cols > MAX_DIMENSION {
-        return Err(Error::Dimension { what: "padded columns", given: cols, limit: MAX_DIMENSION });
-    }
-    let (blocks, room) = (cols.div_ceil(format.block.cols()), padded_tokens(tokens));
-    expect_length("activations", x.len(), tokens * cols)?;
-    expect_length("activation codes", codes.len(), room * cols)?;
-    expect_length("activation scales", scales.len(), room * blocks)?;
-    expect_length("activation sums", sums.len(), room * cols / SUM_COLS)?;
+    let (cols, blocks) = format.expect_buffers(tokens, x, codes, scales, sums)?;
+    let room = padded_tokens(tokens);
     if tokens < room {
         codes.fill(0);
         scales.fill(0.0);
@@ -83,7 +73,7 @@ fn round<const L: usize, const Q: usize>(
         if !absmax.is_finite() {
             return Err(Error::NotFinite { at: "activations" });
         }
-        let zero = absmax < MIN_ABSMAX;
+        let zero = absmax < ActivationFormat::MIN_ABSMAX;
         // Every code of a block that counts as zero is round(x / 1), and |x| is tiny.
         let divisor = if zero { 1.0 } else { absmax / 127.0 };
         scales[lane % L] = if zero { 0.0 } else { divisor };

@@ -7,22 +7,11 @@ use qint_core::codec::Codec;
 // Target features don't reach assembly outside functions, so on Armv8-M it names its CPU.
 #[cfg(qint_armv8)]
 global_asm!(".cpu cortex-m33", options(raw));
-global_asm!(concat!(include_str!("dsp.s"), include_str!("dsp_batch.s")), options(raw));
+global_asm!(concat!(include_str!("begin.s"), include_str!("dsp.s"), include_str!("dsp_batch.s")), options(raw));
 
-// SAFETY: defined in dsp.s with these arguments, by the procedure call standard.
-unsafe extern "C" {
-    fn qint_dsp_q8(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
-    fn qint_dsp_q4(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
-    fn qint_dsp_q4_linear(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
-    fn qint_dsp_q2(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
-    fn qint_dsp_q2_linear(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
-    fn qint_dsp_q1(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
-    fn qint_dsp_batch_q8(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
-    fn qint_dsp_batch_q4(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
-    fn qint_dsp_batch_q4_linear(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
-    fn qint_dsp_batch_q2(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
-    fn qint_dsp_batch_q2_linear(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
-    fn qint_dsp_batch_q1(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
+panels! {
+    qint_dsp_q8 qint_dsp_q4 qint_dsp_q4_linear qint_dsp_q2 qint_dsp_q2_linear qint_dsp_q1
+    qint_dsp_batch_q8 qint_dsp_batch_q4 qint_dsp_batch_q4_linear qint_dsp_batch_q2 qint_dsp_batch_q2_linear qint_dsp_batch_q1
 }
 
 #[inline]

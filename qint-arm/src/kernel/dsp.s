@@ -16,18 +16,6 @@
 @
 @ void f(codes r0, sub-scales r1, stream r2, sums r3, table on the stack)
 
-    .syntax unified
-    .thumb
-
-    .macro qint_begin name
-    .section .text.\name, "ax", %progbits
-    .balign 4
-    .global \name
-    .type \name, %function
-    .thumb_func
-\name:
-    .endm
-
 @ One row's word meets four words of activations.
     .macro qint_q4_row acc, w
     uxtb16  r11, \w
@@ -40,65 +28,46 @@
     smlad   \acc, r11, r8, \acc
     .endm
 
-    .macro qint_q2_fields acc
+@ Four fields of r11, each cut off from the one before.
+    .macro qint_fields acc, a, b, c
     smlad   \acc, r11, r5, \acc
-    and     r11, r11, #0x003f003f
+    and     r11, r11, #\a
     smlad   \acc, r11, r6, \acc
-    and     r11, r11, #0x000f000f
+    and     r11, r11, #\b
     smlad   \acc, r11, r7, \acc
-    and     r11, r11, #0x00030003
+    and     r11, r11, #\c
     smlad   \acc, r11, r8, \acc
     .endm
 
     .macro qint_q2_low acc, w
     uxtb16  r11, \w
-    qint_q2_fields \acc
+    qint_fields \acc, 0x003f003f, 0x000f000f, 0x00030003
     .endm
 
     .macro qint_q2_high acc, w
     uxtb16  r11, \w, ror #8
-    qint_q2_fields \acc
-    .endm
-
-    .macro qint_q1_upper acc
-    smlad   \acc, r11, r5, \acc
-    and     r11, r11, #0x007f007f
-    smlad   \acc, r11, r6, \acc
-    and     r11, r11, #0x003f003f
-    smlad   \acc, r11, r7, \acc
-    and     r11, r11, #0x001f001f
-    smlad   \acc, r11, r8, \acc
-    .endm
-
-    .macro qint_q1_lower acc
-    smlad   \acc, r11, r5, \acc
-    and     r11, r11, #0x00070007
-    smlad   \acc, r11, r6, \acc
-    and     r11, r11, #0x00030003
-    smlad   \acc, r11, r7, \acc
-    and     r11, r11, #0x00010001
-    smlad   \acc, r11, r8, \acc
+    qint_fields \acc, 0x003f003f, 0x000f000f, 0x00030003
     .endm
 
     .macro qint_q1_low_upper acc, w
     uxtb16  r11, \w
-    qint_q1_upper \acc
+    qint_fields \acc, 0x007f007f, 0x003f003f, 0x001f001f
     .endm
 
     .macro qint_q1_low_lower acc, w
     and     r11, \w, #0x000f000f
-    qint_q1_lower \acc
+    qint_fields \acc, 0x00070007, 0x00030003, 0x00010001
     .endm
 
     .macro qint_q1_high_upper acc, w
     uxtb16  r11, \w, ror #8
-    qint_q1_upper \acc
+    qint_fields \acc, 0x007f007f, 0x003f003f, 0x001f001f
     .endm
 
     .macro qint_q1_high_lower acc, w
     uxtb16  r11, \w, ror #8
     and     r11, r11, #0x000f000f
-    qint_q1_lower \acc
+    qint_fields \acc, 0x00070007, 0x00030003, 0x00010001
     .endm
 
     .macro qint_q8_row acc, w, low, high
@@ -199,9 +168,37 @@
     qint_table_four_rows 2, 4
     .endm
 
+@ sum += acc · sub-scale: sums in r6-r9 and in the frame, acc in r0-r3, next sub-scales at r4; of four rows, or of four tokens
+@ of one row.
+    .macro qint_scale_4
+    ldr     r5, [r4], #16
+    str     r4, [sp, #16]
+    ldmia   sp, {r6-r9}
+    sxtb    r10, r5
+    mla     r6, r0, r10, r6
+    sxtb    r10, r5, ror #8
+    mla     r7, r1, r10, r7
+    sxtb    r10, r5, ror #16
+    mla     r8, r2, r10, r8
+    asr     r10, r5, #24
+    mla     r9, r3, r10, r9
+    stmia   sp, {r6-r9}
+    .endm
+
+    .macro qint_scale_1
+    ldrsb   r5, [r4], #16
+    str     r4, [sp, #16]
+    ldmia   sp, {r6-r9}
+    mla     r6, r0, r5, r6
+    mla     r7, r1, r5, r7
+    mla     r8, r2, r5, r8
+    mla     r9, r3, r5, r9
+    stmia   sp, {r6-r9}
+    .endm
+
 @ Frame: 0 four sums, 16 sub-scales of the next group, 20 codes, 24 sub-scales, 28 stream, 32 output, 36 its end.
-@ A step is STEPS repetitions of the macro.
-    .macro qint_dsp name, shift, steps, step
+@ ROWS are done at once, four or one; 32 columns are STEPS repetitions of STEP.
+    .macro qint_dsp name, rows, shift, steps, step:vararg
     qint_begin \name
     push    {r4-r11, lr}
     sub     sp, #40
@@ -211,10 +208,10 @@
     strd    r0, r1, [sp, #20]
     strd    r2, r3, [sp, #28]
     str     r4, [sp, #36]
-2:                                      @ four rows
+2:                                      @ four rows, or a row
     ldrd    r12, r4, [sp, #20]
-    add     r5, r12, #16
-    add     r6, r4, #4
+    add     r5, r12, #(4 * \rows)
+    add     r6, r4, #\rows
     strd    r5, r6, [sp, #20]
     str     r4, [sp, #16]
     ldr     lr, [sp, #28]
@@ -230,18 +227,7 @@
     subs    r4, #1
     bne     3b
     ldr     r4, [sp, #16]               @ the group is done
-    ldr     r5, [r4], #16
-    str     r4, [sp, #16]
-    ldmia   sp, {r6-r9}
-    sxtb    r10, r5
-    mla     r6, r0, r10, r6
-    sxtb    r10, r5, ror #8
-    mla     r7, r1, r10, r7
-    sxtb    r10, r5, ror #16
-    mla     r8, r2, r10, r8
-    asr     r10, r5, #24
-    mla     r9, r3, r10, r9
-    stmia   sp, {r6-r9}
+    qint_scale_\rows
     ldmia   lr!, {r0-r4}
     cmp     r4, #0
     bne     3b
@@ -261,11 +247,11 @@
     .size   \name, . - \name
     .endm
 
-    qint_dsp qint_dsp_q8, 0, 1, qint_q8_step
-    qint_dsp qint_dsp_q4_linear, 4, 1, qint_q4_step
-    qint_dsp qint_dsp_q2_linear, 4, 1, qint_q2_step
-    qint_dsp qint_dsp_q1, 6, 1, qint_q1_step
-    qint_dsp qint_dsp_q4, 0, 2, qint_q4_table_step
-    qint_dsp qint_dsp_q2, 0, 2, qint_q2_table_step
+    qint_dsp qint_dsp_q8, 4, 0, 1, qint_q8_step
+    qint_dsp qint_dsp_q4_linear, 4, 4, 1, qint_q4_step
+    qint_dsp qint_dsp_q2_linear, 4, 4, 1, qint_q2_step
+    qint_dsp qint_dsp_q1, 4, 6, 1, qint_q1_step
+    qint_dsp qint_dsp_q4, 4, 0, 2, qint_q4_table_step
+    qint_dsp qint_dsp_q2, 4, 0, 2, qint_q2_table_step
 
     .text

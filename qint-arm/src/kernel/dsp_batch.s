@@ -72,68 +72,11 @@
     .endr
     .endm
 
-@ Frame: 0 four sums, 16 sub-scales of the next group, 20 codes, 24 sub-scales, 28 stream, 32 output, 36 its end.
-    .macro qint_dsp_batch name, shift, words, word:vararg
-    qint_begin \name
-    push    {r4-r11, lr}
-    sub     sp, #40
-    ldr     r11, [sp, #76]
-    sub     r0, #64
-    add     r4, r3, #64
-    strd    r0, r1, [sp, #20]
-    strd    r2, r3, [sp, #28]
-    str     r4, [sp, #36]
-2:                                      @ a row
-    ldrd    r12, r4, [sp, #20]
-    add     r5, r12, #4
-    add     r6, r4, #1
-    strd    r5, r6, [sp, #20]
-    str     r4, [sp, #16]
-    ldr     lr, [sp, #28]
-    movs    r6, #0
-    movs    r7, #0
-    strd    r6, r7, [sp]
-    strd    r6, r7, [sp, #8]
-    ldmia   lr!, {r0-r4}
-3:                                      @ 32 columns
-    .rept \words
-    \word
-    .endr
-    subs    r4, #1
-    bne     3b
-    ldr     r4, [sp, #16]               @ the group is done
-    ldrsb   r5, [r4], #16
-    str     r4, [sp, #16]
-    ldmia   sp, {r6-r9}
-    mla     r6, r0, r5, r6
-    mla     r7, r1, r5, r7
-    mla     r8, r2, r5, r8
-    mla     r9, r3, r5, r9
-    stmia   sp, {r6-r9}
-    ldmia   lr!, {r0-r4}
-    cmp     r4, #0
-    bne     3b
-    ldrd    r0, r1, [sp, #32]           @ the block is done
-    .if \shift
-    asr     r6, r6, #\shift
-    asr     r7, r7, #\shift
-    asr     r8, r8, #\shift
-    asr     r9, r9, #\shift
-    .endif
-    stmia   r0!, {r6-r9}
-    str     r0, [sp, #32]
-    cmp     r0, r1
-    bne     2b
-    add     sp, #40
-    pop     {r4-r11, pc}
-    .size   \name, . - \name
-    .endm
-
-    qint_dsp_batch qint_dsp_batch_q8, 0, 8, qint_word qint_q8_half
-    qint_dsp_batch qint_dsp_batch_q4_linear, 4, 4, qint_word qint_q4_half
-    qint_dsp_batch qint_dsp_batch_q2_linear, 4, 2, qint_word qint_q2_half
-    qint_dsp_batch qint_dsp_batch_q1, 6, 1, qint_word qint_q1_half
-    qint_dsp_batch qint_dsp_batch_q4, 0, 4, qint_q4_table_word
-    qint_dsp_batch qint_dsp_batch_q2, 0, 2, qint_q2_table_word
+    qint_dsp qint_dsp_batch_q8, 1, 0, 8, qint_word qint_q8_half
+    qint_dsp qint_dsp_batch_q4_linear, 1, 4, 4, qint_word qint_q4_half
+    qint_dsp qint_dsp_batch_q2_linear, 1, 4, 2, qint_word qint_q2_half
+    qint_dsp qint_dsp_batch_q1, 1, 6, 1, qint_word qint_q1_half
+    qint_dsp qint_dsp_batch_q4, 1, 0, 4, qint_q4_table_word
+    qint_dsp qint_dsp_batch_q2, 1, 0, 2, qint_q2_table_word
 
     .text

@@ -21,6 +21,7 @@ use qint_core::{
 global_asm!(
     concat!(
         ".cpu cortex-m55\n",
+        include_str!("begin.s"),
         include_str!("helium.s"),
         include_str!("helium_narrow.s"),
         include_str!("helium_f32.s")
@@ -28,15 +29,13 @@ global_asm!(
     options(raw)
 );
 
-// SAFETY: defined in helium*.s with these arguments, by the procedure call standard.
+panels! {
+    qint_helium_q8 qint_helium_q8_corrected qint_helium_q4 qint_helium_q2 qint_helium_q4_linear qint_helium_q2_linear
+    qint_helium_q1
+}
+
+// SAFETY: defined in helium_f32.s with these arguments, by the procedure call standard.
 unsafe extern "C" {
-    fn qint_helium_q8(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
-    fn qint_helium_q8_corrected(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
-    fn qint_helium_q4(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
-    fn qint_helium_q2(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
-    fn qint_helium_q4_linear(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
-    fn qint_helium_q2_linear(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
-    fn qint_helium_q1(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);
     fn qint_helium_scale(_: *mut [f32; 16], _: *const Sums, a: u32);
     fn qint_helium_add_scaled(_: *mut [f32; 16], _: *const Sums, a: u32);
     fn qint_helium_outputs(y: *mut [f32; 16], sums: *const [f32; 16], a: u32, row_scales: *const [f32; 16]);

@@ -11,18 +11,6 @@
 @
 @ void f(codes r0, sub-scales r1, stream r2, sums r3)
 
-    .syntax unified
-    .thumb
-
-    .macro qint_begin_helium name
-    .section .text.\name, "ax", %progbits
-    .balign 4
-    .global \name
-    .type \name, %function
-    .thumb_func
-\name:
-    .endm
-
 @ q0 = 0, 64, 128, 192 + the codes of these rows
     .macro qint_addresses back
     ldr     r9, [sp, #0]
@@ -33,6 +21,18 @@
     sub     r9, r9, #\back
     .endif
     vadd.i32 q0, q0, r9
+    .endm
+
+@ Eight rows of the next gather: sums and addresses, and what else the macro takes.
+    .macro qint_eight_rows row, others:vararg
+    \row    r0, "[q0, #256]!", \others
+    \row    r2, "[q0, #4]", \others
+    \row    r4, "[q0, #8]", \others
+    \row    r6, "[q0, #12]", \others
+    \row    r8, "[q0, #16]", \others
+    \row    r10, "[q0, #20]", \others
+    \row    r12, "[q0, #24]", \others
+    \row    lr, "[q0, #28]", \others
     .endm
 
 @ ---- q4-linear: 32 columns; q0 addresses, q1 mask, q2 q3 activations, q4 q5 codes, q6 q7 sums ----
@@ -52,14 +52,7 @@
     .macro qint_mve_q4_step first
     vldrw.u32 q2, [r1], #16
     vldrw.u32 q3, [r1], #16
-    qint_mve_q4_row r0, "[q0, #256]!", \first
-    qint_mve_q4_row r2, "[q0, #4]", \first
-    qint_mve_q4_row r4, "[q0, #8]", \first
-    qint_mve_q4_row r6, "[q0, #12]", \first
-    qint_mve_q4_row r8, "[q0, #16]", \first
-    qint_mve_q4_row r10, "[q0, #20]", \first
-    qint_mve_q4_row r12, "[q0, #24]", \first
-    qint_mve_q4_row lr, "[q0, #28]", \first
+    qint_eight_rows qint_mve_q4_row, \first
     .endm
 
 @ ---- q4: 32 columns; q0 addresses, q1 levels, q2 q3 activations, q4 q5 codes, q6 q7 sums, r9 the table ----
@@ -81,14 +74,7 @@
     .macro qint_mve_q4_table_step first
     vldrw.u32 q2, [r1], #16
     vldrw.u32 q3, [r1], #16
-    qint_mve_q4_table_row r0, "[q0, #256]!", \first
-    qint_mve_q4_table_row r2, "[q0, #4]", \first
-    qint_mve_q4_table_row r4, "[q0, #8]", \first
-    qint_mve_q4_table_row r6, "[q0, #12]", \first
-    qint_mve_q4_table_row r8, "[q0, #16]", \first
-    qint_mve_q4_table_row r10, "[q0, #20]", \first
-    qint_mve_q4_table_row r12, "[q0, #24]", \first
-    qint_mve_q4_table_row lr, "[q0, #28]", \first
+    qint_eight_rows qint_mve_q4_table_row, \first
     .endm
 
 @ ---- q8: 32 columns, sixteen by sixteen; q0 addresses, q1 sign bits, q2 activations, q4 codes, q6 q7 sums ----
@@ -117,14 +103,7 @@
     .if \corrected == 0
     veor    q2, q2, q1
     .endif
-    qint_mve_q8_row r0, "[q0, #256]!", \first, \corrected
-    qint_mve_q8_row r2, "[q0, #4]", \first, \corrected
-    qint_mve_q8_row r4, "[q0, #8]", \first, \corrected
-    qint_mve_q8_row r6, "[q0, #12]", \first, \corrected
-    qint_mve_q8_row r8, "[q0, #16]", \first, \corrected
-    qint_mve_q8_row r10, "[q0, #20]", \first, \corrected
-    qint_mve_q8_row r12, "[q0, #24]", \first, \corrected
-    qint_mve_q8_row lr, "[q0, #28]", \first, \corrected
+    qint_eight_rows qint_mve_q8_row, \first, \corrected
     .endm
 
     .macro qint_mve_q8_step first
@@ -150,14 +129,23 @@
     str     r4, [sp, #16]
     .endm
 
-@ Eight rows are done, their sums in q6 and q7; on to the next eight, or back.
-    .macro qint_leave_eight frame
+@ The sums of eight rows as two vectors.
+    .macro qint_vectors_of_sums low, high
+    vmov    \low[2], \low[0], r0, r4
+    vmov    \low[3], \low[1], r2, r6
+    vmov    \high[2], \high[0], r8, r12
+    vmov    \high[3], \high[1], r10, lr
+    .endm
+
+@ Some rows are done, their sums in these vectors; on to the next rows, or back.
+    .macro qint_leave frame, rows, sums:vararg
     ldrd    r0, r1, [sp, #0]
     ldrd    r2, r3, [sp, #12]
-    vstrw.32 q6, [r2], #16
-    vstrw.32 q7, [r2], #16
-    adds    r0, #32
-    adds    r1, #8
+    .irp    vector, \sums
+    vstrw.32 \vector, [r2], #16
+    .endr
+    adds    r0, #(4 * \rows)
+    adds    r1, #\rows
     strd    r0, r1, [sp, #0]
     str     r2, [sp, #12]
     cmp     r2, r3
@@ -169,7 +157,7 @@
 
 @ OFFSET: whether groups have one. CORRECTED: whether the last argument is what sums start from. Otherwise it may be a table.
     .macro qint_helium name, step, mask, offset=1, corrected=0
-    qint_begin_helium \name
+    qint_begin \name
     qint_enter 20
     vmov.i8 q1, #\mask
 2:                                      @ eight rows
@@ -195,10 +183,7 @@
     \step   0
     \step   0
 4:                                      @ the group is done
-    vmov    q4[2], q4[0], r0, r4
-    vmov    q4[3], q4[1], r2, r6
-    vmov    q5[2], q5[0], r8, r12
-    vmov    q5[3], q5[1], r10, lr
+    qint_vectors_of_sums q4, q5
     .if \offset
     vadd.i32 q4, q4, r7
     vadd.i32 q5, q5, r7
@@ -224,7 +209,7 @@
     bne     6b
     b       4b
 7:                                      @ the block is done
-    qint_leave_eight 20
+    qint_leave 20, 8, q6, q7
     .size   \name, . - \name
     .endm
 

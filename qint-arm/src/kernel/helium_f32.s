@@ -5,7 +5,7 @@
 @ subnormal quotient added to 1.5 · 2^23 rounds to 0 whether it was flushed or not.
 
 @ void qint_helium_scale(totals r0, sums r1, a r2 as bits): sixteen times 0 + f32(sum) · a
-    qint_begin_helium qint_helium_scale
+    qint_begin qint_helium_scale
     movs    r3, #0
     .rept 4
     vldrw.u32 q0, [r1], #16
@@ -18,7 +18,7 @@
     .size   qint_helium_scale, . - qint_helium_scale
 
 @ void qint_helium_add_scaled(totals r0, sums r1, a r2 as bits): sixteen times total + f32(sum) · a
-    qint_begin_helium qint_helium_add_scaled
+    qint_begin qint_helium_add_scaled
     .rept 4
     vldrw.u32 q0, [r1], #16
     vcvt.f32.s32 q0, q0
@@ -31,7 +31,7 @@
     .size   qint_helium_add_scaled, . - qint_helium_add_scaled
 
 @ void qint_helium_outputs(y r0, sums r1, a r2 as bits, row scales r3): sixteen times (f32(sum) · a) · row scale
-    qint_begin_helium qint_helium_outputs
+    qint_begin qint_helium_outputs
     .rept 4
     vldrw.u32 q0, [r1], #16
     vcvt.f32.s32 q0, q0
@@ -44,7 +44,7 @@
     .size   qint_helium_outputs, . - qint_helium_outputs
 
 @ u32 qint_helium_absmax(x r0, steps r1): the largest of bits · 2 of 32 · steps numbers
-    qint_begin_helium qint_helium_absmax
+    qint_begin qint_helium_absmax
     vmov.i32 q1, #0
 2:
     .rept 8
@@ -60,7 +60,7 @@
     .size   qint_helium_absmax, . - qint_helium_absmax
 
 @ void qint_helium_round(x r0, steps r1, divisor r2 as bits, codes r3, sums on the stack): one token's codes and their sums
-    qint_begin_helium qint_helium_round
+    qint_begin qint_helium_round
     push    {r4, r5, r6, lr}
     ldr     r5, [sp, #16]
     vmov    s4, r2

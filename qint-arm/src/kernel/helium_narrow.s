@@ -40,7 +40,7 @@
     vmladava.s8 \acc, q1, q5
     .endm
 
-    .macro qint_mve_q2_row fields, acc, address, first
+    .macro qint_mve_q2_row acc, address, fields, first
     vldrw.u32 q6, \address
     \fields \acc, \first
     .endm
@@ -60,18 +60,11 @@
 
     .macro qint_mve_q2_gather fields, first
     qint_mve_q2_activations
-    qint_mve_q2_row \fields, r0, "[q0, #256]!", \first
-    qint_mve_q2_row \fields, r2, "[q0, #4]", \first
-    qint_mve_q2_row \fields, r4, "[q0, #8]", \first
-    qint_mve_q2_row \fields, r6, "[q0, #12]", \first
-    qint_mve_q2_row \fields, r8, "[q0, #16]", \first
-    qint_mve_q2_row \fields, r10, "[q0, #20]", \first
-    qint_mve_q2_row \fields, r12, "[q0, #24]", \first
-    qint_mve_q2_row \fields, lr, "[q0, #28]", \first
+    qint_eight_rows qint_mve_q2_row, \fields, \first
     .endm
 
     .macro qint_helium_two name, fields, table
-    qint_begin_helium \name
+    qint_begin \name
     qint_enter 52
     .if \table
     ldr     r11, [sp, #(52 + 64 + 36)]
@@ -92,10 +85,7 @@
     qint_mve_q2_gather \fields, 1
     qint_mve_q2_gather \fields, 0
 4:                                      @ the group is done: sub-scale · (4 · sum + offset), or · sum
-    vmov    q4[2], q4[0], r0, r4
-    vmov    q4[3], q4[1], r2, r6
-    vmov    q5[2], q5[0], r8, r12
-    vmov    q5[3], q5[1], r10, lr
+    qint_vectors_of_sums q4, q5
     .if \table == 0
     vmov.i32 q7, #4
     vmlas.s32 q4, q7, r7
@@ -146,7 +136,7 @@
     bgt     6b
     b       4b
 7:                                      @ the block is done
-    qint_leave_eight 52
+    qint_leave 52, 8, q6, q7
     .size   \name, . - \name
     .endm
 
@@ -196,7 +186,7 @@
     vshr.u32 q3, q3, #2
     .endm
 
-    qint_begin_helium qint_helium_q1
+    qint_begin qint_helium_q1
     qint_enter 52
     vmov.i8 q6, #0x01
     vmov.i8 q7, #0x02
@@ -227,10 +217,7 @@
     qint_mve_q1_even 0
     qint_mve_q1_odd 0
     .endr
-    vmov    q0[2], q0[0], r0, r4
-    vmov    q0[3], q0[1], r2, r6
-    vmov    q1[2], q1[0], r8, r12
-    vmov    q1[3], q1[1], r10, lr
+    qint_vectors_of_sums q0, q1
     vadd.i32 q0, q0, q0
     vadd.i32 q0, q0, q1
     vadd.i32 q0, q0, r7
@@ -242,18 +229,7 @@
     ldrd    r5, r7, [r1], #8
     cmp     r5, #0
     bne     3b
-    ldrd    r0, r1, [sp, #0]            @ the block is done
-    ldrd    r2, r3, [sp, #12]
-    vstrw.32 q3, [r2], #16
-    adds    r0, #16
-    adds    r1, #4
-    strd    r0, r1, [sp, #0]
-    str     r2, [sp, #12]
-    cmp     r2, r3
-    bne     2b
-    add     sp, #52
-    vpop    {d8-d15}
-    pop     {r4-r11, pc}
+    qint_leave 52, 4, q3                @ the block is done
     .size   qint_helium_q1, . - qint_helium_q1
 
     .text

@@ -15,6 +15,18 @@
 //! Streams are plain words, so each is written once, in Rust, and tested on any machine; inner loops are assembly
 //! (`*.s`), whole functions each, because compilers spill them. Where there is no assembly,
 //! [`swar::portable`] walks the same stream.
+/// Declares kernels that assembly defines.
+#[cfg(not(qint_kernels = "portable"))]
+macro_rules! panels {
+    ($($name:ident)*) => {
+        // SAFETY: defined in the assembly beside this with these arguments (some leave the table alone), by the procedure
+        // call standard.
+        unsafe extern "C" {
+            $(fn $name(_: *const u8, _: *const u8, _: *const u32, _: *mut Sums, _: *const u32);)*
+        }
+    };
+}
+
 mod columns;
 #[cfg(qint_kernels = "dsp")]
 mod dsp;

@@ -8,9 +8,6 @@
 @
 @ void f(codes r0, sub-scales r1, stream r2, sums r3)
 
-    .syntax unified
-    .thumb
-
     .macro qint_read first, last
     mov     r5, r12
     ldmia   r5!, {\first-\last}
@@ -101,13 +98,8 @@
     .endm
 
 @ Frame: 0 four sums, 16 sub-scales, 20 codes, 24 stream, 28 output, 32 its end.
-    .macro qint_thumb1 name, mask, shift, vectors, vector
-    .section .text.\name, "ax", %progbits
-    .balign 4
-    .global \name
-    .type \name, %function
-    .thumb_func
-\name:
+    .macro qint_thumb name, mask, shift, vectors, vector
+    qint_begin \name
     push    {r4-r7, lr}
     mov     r4, r8
     mov     r5, r9
@@ -182,9 +174,9 @@
     .size   \name, . - \name
     .endm
 
-    qint_thumb1 qint_thumb1_q8, 0xff, 0, 8, qint_q8_vector
-    qint_thumb1 qint_thumb1_q4_linear, 0x0f, 16, 4, qint_q4_vector
-    qint_thumb1 qint_thumb1_q2_linear, 0x03, 16, 2, qint_q2_vector
-    qint_thumb1 qint_thumb1_q1, 0x01, 16, 1, qint_q1_vector
+    qint_thumb qint_thumb_q8, 0xff, 0, 8, qint_q8_vector
+    qint_thumb qint_thumb_q4_linear, 0x0f, 16, 4, qint_q4_vector
+    qint_thumb qint_thumb_q2_linear, 0x03, 16, 2, qint_q2_vector
+    qint_thumb qint_thumb_q1, 0x01, 16, 1, qint_q1_vector
 
     .text

@@ -13,9 +13,6 @@
 @
 @ void f(codes r0, sub-scales r1, stream r2, sums r3)
 
-    .syntax unified
-    .thumb
-
 @ One row's word meets four words of activations, at four bit positions.
     .macro qint_swar_field acc, w, x, k
     .if \k
@@ -92,13 +89,8 @@
     .endm
 
 @ Frame: 0 four sums, 16 sub-scales, 20 codes, 24 stream, 28 output, 32 its end.
-    .macro qint_thumb2 name, mask, shift, vectors, vector
-    .section .text.\name, "ax", %progbits
-    .balign 4
-    .global \name
-    .type \name, %function
-    .thumb_func
-\name:
+    .macro qint_thumb name, mask, shift, vectors, vector
+    qint_begin \name
     push    {r4-r11, lr}
     sub     sp, #36
     mov     r4, #\mask
@@ -144,9 +136,9 @@
     .size   \name, . - \name
     .endm
 
-    qint_thumb2 qint_thumb2_q8, 0x00ff00ff, 0, 8, qint_q8_vector
-    qint_thumb2 qint_thumb2_q4_linear, 0x000f000f, 16, 4, qint_q4_vector
-    qint_thumb2 qint_thumb2_q2_linear, 0x00030003, 16, 2, qint_q2_vector
-    qint_thumb2 qint_thumb2_q1, 0x00010001, 16, 1, qint_q1_vector
+    qint_thumb qint_thumb_q8, 0x00ff00ff, 0, 8, qint_q8_vector
+    qint_thumb qint_thumb_q4_linear, 0x000f000f, 16, 4, qint_q4_vector
+    qint_thumb qint_thumb_q2_linear, 0x00030003, 16, 2, qint_q2_vector
+    qint_thumb qint_thumb_q1, 0x00010001, 16, 1, qint_q1_vector
 
     .text

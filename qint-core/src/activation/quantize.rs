@@ -9,8 +9,35 @@ use crate::{
     matrix::expect_length,
 };
 
-/// Activations below this in magnitude, all over a block, count as zero: the scale stays far from subnormal numbers.
-const MIN_ABSMAX: f32 = 1.0 / (1u64 << 60) as f32;
+impl ActivationFormat {
+    /// Activations below this in magnitude, all over a block, count as zero: the scale stays far from subnormal numbers.
+    pub const MIN_ABSMAX: f32 = 1.0 / (1u64 << 60) as f32;
+
+    /// Columns of a token and its activation blocks, if these are buffers of [`quantize_tokens`].
+    ///
+    /// # Errors
+    /// [`Error::Dimension`] if the columns are no multiple of 32, [`Error::Length`] if a buffer doesn't fit.
+    #[inline(always)]
+    pub fn expect_buffers(
+        self,
+        tokens: usize,
+        x: &[f32],
+        codes: &[i8],
+        scales: &[f32],
+        sums: &[i32],
+    ) -> Result<(usize, usize), Error> {
+        let cols = x.len().checked_div(tokens).unwrap_or_default();
+        if cols == 0 || !cols.is_multiple_of(SUM_COLS) || cols > MAX_DIMENSION {
+            return Err(Error::Dimension { what: "padded columns", given: cols, limit: MAX_DIMENSION });
+        }
+        let (blocks, room) = (cols.div_ceil(self.block.cols()), padded_tokens(tokens));
+        expect_length("activations", x.len(), tokens * cols)?;
+        expect_length("activation codes", codes.len(), room * cols)?;
+        expect_length("activation scales", scales.len(), room * blocks)?;
+        expect_length("activation sums", sums.len(), room * cols / SUM_COLS)?;
+        Ok((cols, blocks))
+    }
+}
 
 /// Quantizes one token. `x` holds its activations zero-padded to a multiple of 32 columns and is overwritten by the
 /// transform; `codes` has the same length, `scales` one entry per block, `sums` one per 32 columns.
@@ -43,17 +70,8 @@ pub fn quantize_tokens(
     scales: &mut [f32],
     sums: &mut [i32],
 ) -> Result<(), Error> {
-    let cols = x.len().checked_div(tokens).unwrap_or_default();
-    if cols == 0 || !cols.is_multiple_of(SUM_COLS) || cols > MAX_DIMENSION {
-        return Err(Error::Dimension { what: "padded columns", given: cols, limit: MAX_DIMENSION });
-    }
-    let (blocks, room) = (cols.div_ceil(format.block.cols()), padded_tokens(tokens));
-    expect_length("activations", x.len(), tokens * cols)?;
-    expect_length("activation codes", codes.len(), room * cols)?;
-    expect_length("activation scales", scales.len(), room * blocks)?;
-    expect_length("activation sums", sums.len(), room * cols / SUM_COLS)?;
-
-    let together = room.min(TOKEN_BLOCK);
+    let (cols, blocks) = format.expect_buffers(tokens, x, codes, scales, sums)?;
+    let together = padded_tokens(tokens).min(TOKEN_BLOCK);
     let codes = codes.chunks_exact_mut(together * cols).zip(sums.chunks_exact_mut(together * cols / SUM_COLS));
     let scales = scales.chunks_exact_mut(together * blocks);
     for ((x, (codes, sums)), scales) in x.chunks_mut(together * cols).zip(codes).zip(scales) {
@@ -164,7 +182,7 @@ impl<T: Target> Operation for Round<'_, T> {
                 return Err(Error::NotFinite { at: "activations" });
             }
             let first = index * self.block / SUM_COLS;
-            if absmax < MIN_ABSMAX {
+            if absmax < ActivationFormat::MIN_ABSMAX {
                 self.to.put_scale(index, 0.0);
                 (0..x.len() / 2).for_each(|step| self.to.put(first + step, [0; SUM_COLS], 0));
             } else {
