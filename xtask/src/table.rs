@@ -36,6 +36,20 @@ impl Kind {
     /// The rest of a task that measured the rows of which `wanted` is true: compares what it found with the committed table,
     /// or renews those rows if `write` and nothing else is wrong, and says what is.
     pub(crate) fn settle(&'static self, found: Found, wanted: impl Fn(&Value) -> bool, write: bool) -> ExitCode {
+        let failures = self.judge(found, wanted, write);
+        failures.iter().for_each(|failure| say(&format!("FAILED {failure}\n")));
+        say(&format!("{}: {} failures\n", self.task, failures.len()));
+        if failures.is_empty() {
+            return ExitCode::SUCCESS;
+        }
+        if !write {
+            say(&format!("If {} is out of date: cargo xtask {} --write\n", self.path, self.task));
+        }
+        ExitCode::FAILURE
+    }
+
+    /// Compares or renews, and returns what is wrong.
+    fn judge(&'static self, found: Found, wanted: impl Fn(&Value) -> bool, write: bool) -> Vec<String> {
         let Found { rows, mut failures } = found;
         match Table::committed(self) {
             Err(error) => failures.push(error),
@@ -43,19 +57,11 @@ impl Kind {
                 let kept = committed.unwrap_or_else(|| Table::empty(self)).without(wanted);
                 failures.extend(kept.with(rows).write().err());
             }
-            Ok(Some(committed)) if !write => {
-                let differences = committed.differences(&rows, wanted);
-                if !differences.is_empty() {
-                    say(&format!("If {} is out of date: cargo xtask {} --write\n", self.path, self.task));
-                }
-                failures.extend(differences);
-            }
+            Ok(Some(committed)) if !write => failures.extend(committed.differences(&rows, wanted)),
             Ok(None) if !write => failures.push(format!("{} is missing; --write makes it", self.path)),
             Ok(_) => failures.push(format!("{} is left as it was", self.path)),
         }
-        failures.iter().for_each(|failure| say(&format!("FAILED {failure}\n")));
-        say(&format!("{}: {} failures\n", self.task, failures.len()));
-        if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        failures
     }
 
     /// [`settle`](Kind::settle) for a task that measures all rows or none.
@@ -195,22 +201,21 @@ mod tests {
     #[test]
     fn tables_are_renewed_only_if_nothing_else_is_wrong() {
         let (kind, m0) = (kind("renewed"), |row: &Value| row["core"] == "m0");
-        let failed = |code: ExitCode| code != ExitCode::SUCCESS;
-        let text = || fs::read_to_string(kind.path).unwrap_or_default();
-        assert!(failed(kind.settle(found(vec![row("m0", 1)], &[]), m0, false)), "there is no table yet");
-        assert!(failed(kind.settle(found(vec![row("m0", 1)], &["a bit"]), m0, true)));
+        let (path, text) = (kind.path, || fs::read_to_string(kind.path).unwrap_or_default());
+        let judge = |row: Value, failures: &[&str], write| kind.judge(found(vec![row], failures), m0, write);
+        assert_eq!(judge(row("m0", 1), &[], false), [format!("{path} is missing; --write makes it")]);
+        assert_eq!(judge(row("m0", 1), &["a bit"], true), ["a bit", &format!("{path} is left as it was")]);
         assert_eq!(text(), "");
-        assert!(!failed(kind.settle_all(Ok(vec![row("m0", 1), row("m3", 1)]), true)));
+        assert!(kind.judge(found(vec![row("m0", 1), row("m3", 1)], &[]), |_| true, true).is_empty());
         let before = text();
         assert_eq!(before.lines().count(), 2);
-        assert!(failed(kind.settle(found(vec![row("m0", 9)], &["a bit"]), m0, true)));
-        assert!(failed(kind.settle_all(Err("no build".to_owned()), true)));
-        assert!(failed(kind.settle(found(vec![row("m0", 9)], &[]), m0, false)));
+        assert_eq!(judge(row("m0", 9), &["a bit"], true).len(), 2);
+        assert_eq!(judge(row("m0", 9), &[], false), [format!("m0 1: 9 instructions, {path} says 1")]);
         assert_eq!(text(), before);
-        assert!(!failed(kind.settle(found(vec![row("m0", 9)], &[]), m0, true)));
-        assert!(!failed(kind.settle_all(Ok(vec![row("m3", 1), row("m0", 9)]), false)));
+        assert!(judge(row("m0", 9), &[], true).is_empty());
+        assert!(kind.judge(found(vec![row("m3", 1), row("m0", 9)], &[]), |_| true, false).is_empty());
         fs::write(kind.path, "no table").expect("the directory is there");
-        assert!(failed(kind.settle_all(Ok(vec![row("m0", 1)]), true)));
+        assert_eq!(judge(row("m0", 1), &[], true).len(), 1);
         assert_eq!(text(), "no table");
         let _ = fs::remove_file(kind.path);
     }
